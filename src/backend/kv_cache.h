@@ -1,0 +1,44 @@
+// KvCache: the device memory that BlockIds index.
+#pragma once
+
+#include <cstdint>
+
+#include "tensor/buffer.h"
+#include "tensor/dtype.h"
+
+namespace pagoda {
+
+// Geometry of a paged cache. Letters: L layers, N blocks, B tokens a block, K heads of keys and
+// values, D head size.
+struct KvCacheGeometry {
+  int32_t num_layers = 0;      // L
+  int32_t num_blocks = 0;      // N
+  int32_t block_size = 0;      // B
+  int32_t num_kv_heads = 0;    // K
+  int32_t head_size = 0;       // D
+  DType dtype = DType::kBF16;  // kBF16 or kF32
+
+  // K and V of all layers for one block.
+  int64_t bytes_per_block() const;
+};
+
+// Keys and values of every block: [L, 2, N, K, B, D] row-major (one contiguous [B, D] page for each
+// head, K pages and V pages apart), so that attention reads each head's page as one stream. Owned
+// by the runner; written and read only inside Ops::attention, on the engine thread and its workers.
+// Allocated once, never grown.
+class KvCache {
+ public:
+  // kOverloaded when memory is refused, kInvalidArgument for a geometry with a non-positive count
+  // or another dtype.
+  static Result<KvCache> create(const KvCacheGeometry& geometry);
+
+  const KvCacheGeometry& geometry() const { return geometry_; }
+  // First byte of the [B, D] page of one layer, block and head; `value` picks V over K.
+  std::byte* page(int32_t layer, bool value, int32_t block, int32_t kv_head);
+
+ private:
+  KvCacheGeometry geometry_;
+  Buffer buffer_;
+};
+
+}  // namespace pagoda

@@ -1,0 +1,21 @@
+// ModelRunner: all the engine knows of a device.
+#pragma once
+
+#include "base/result.h"
+#include "core/step.h"
+
+namespace pagoda {
+
+// Owned by the app, lent to the Engine, which it must outlive. execute() is called by the engine
+// thread only.
+class ModelRunner {
+ public:
+  virtual ~ModelRunner() = default;
+  virtual KvCacheSpec kv_cache_spec() const = 0;
+  virtual StepLimits step_limits() const = 0;
+  // Runs one step: writes K and V of the scheduled tokens into their blocks and returns a token for
+  // each sequence that asked for one. An Error fails the step's requests; the runner stays usable.
+  virtual Result<ModelRunnerOutput> execute(const SchedulerOutput& step) = 0;
+};
+
+}  // namespace pagoda

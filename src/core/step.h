@@ -1,0 +1,63 @@
+// One engine step as data: what the scheduler hands to the runner and what comes back.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/sampling_params.h"
+#include "core/types.h"
+
+namespace pagoda {
+
+// One sequence's share of a step. Spans point into the engine's state and stay
+// valid until ModelRunner::execute() returns.
+struct ScheduledSequence {
+  SequenceId id = 0;
+  std::span<const TokenId> token_ids;        // prompt and output so far
+  int32_t num_prompt_tokens = 0;             // leading tokens that are the client's prompt
+  int32_t num_computed_tokens = 0;           // leading tokens whose K and V are cached
+  int32_t num_scheduled_tokens = 0;          // tokens to compute in this step, >= 1
+  std::span<const BlockId> block_table;      // covers computed + scheduled tokens
+  const SamplingParams* sampling = nullptr;  // null: prompt chunk, nothing to sample yet
+  int32_t choice_index = 0;  // which of the request's n choices: part of the random counter
+};
+
+// One step: at most StepLimits::max_num_batched_tokens tokens in at most max_num_seqs sequences.
+struct SchedulerOutput {
+  std::vector<ScheduledSequence> sequences;
+  int32_t num_tokens = 0;  // sum of num_scheduled_tokens
+};
+
+struct TokenLogprob {
+  TokenId token = 0;
+  float logprob = 0.0F;  // natural logarithm of the probability under the unmodified logits
+};
+
+// The token chosen for one sequence that asked for one.
+struct SampledToken {
+  SequenceId sequence_id = 0;
+  TokenId token = 0;
+  float logprob = 0.0F;                    // of `token`; set when num_logprobs >= 0
+  std::vector<TokenLogprob> top_logprobs;  // most likely first, num_logprobs of them
+};
+
+// In the order of SchedulerOutput::sequences, skipping those with sampling == nullptr.
+struct ModelRunnerOutput {
+  std::vector<SampledToken> tokens;
+};
+
+// The paged cache as the engine sees it: a number of blocks.
+struct KvCacheSpec {
+  int32_t num_blocks = 0;
+  int32_t block_size = 0;       // tokens a block
+  int64_t bytes_per_block = 0;  // K and V of all layers
+};
+
+// The most one step may hold.
+struct StepLimits {
+  int32_t max_num_batched_tokens = 0;
+  int32_t max_num_seqs = 0;
+};
+
+}  // namespace pagoda

@@ -1,0 +1,13 @@
+// The identifiers that engine and runner share.
+#pragma once
+
+#include <cstdint>
+
+namespace pagoda {
+
+using TokenId = int32_t;      // index into the vocabulary, in [0, V)
+using BlockId = int32_t;      // index of a KV cache block, in [0, N)
+using RequestId = uint64_t;   // unique in one process, never 0
+using SequenceId = uint64_t;  // unique in one process, never 0
+
+}  // namespace pagoda

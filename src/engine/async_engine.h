@@ -1,0 +1,75 @@
+// AsyncEngine: the engine on its own thread, behind a mailbox.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "core/model_runner.h"
+#include "engine/request.h"
+#include "engine/request_output.h"
+
+namespace pagoda {
+
+struct EngineConfig {
+  int32_t max_model_len = 0;               // prompt and output tokens of one sequence at most
+  int32_t max_num_queued_requests = 1024;  // waiting for their first step; more are refused
+  int32_t vocab_size = 0;  // prompts with a token id outside [0, vocab_size) are refused
+};
+
+// A consistent picture of the engine, taken after a step.
+struct EngineStats {
+  int32_t num_running = 0;  // sequences with blocks
+  int32_t num_waiting = 0;  // sequences without
+  int32_t num_total_blocks = 0;
+  int32_t num_free_blocks = 0;
+  int64_t num_steps = 0;
+  int64_t num_preemptions = 0;
+  int64_t num_prompt_tokens = 0;  // computed
+  int64_t num_generation_tokens = 0;
+  int64_t num_accepted_requests = 0;
+  int64_t num_finished_requests = 0;  // final outputs posted; equals accepted when idle
+};
+
+// Thread-safe. Owns the engine thread; `runner`, `metrics` and `clock` must outlive it. The
+// destructor aborts what is left (each request still gets its final output) and joins.
+class AsyncEngine {
+ public:
+  // `metrics` may be null. `model_name` labels the metrics.
+  AsyncEngine(ModelRunner& runner, const EngineConfig& config, MetricsRegistry* metrics,
+              const std::string& model_name, const Clock& clock = real_clock());
+  ~AsyncEngine();
+  AsyncEngine(const AsyncEngine&) = delete;
+  AsyncEngine& operator=(const AsyncEngine&) = delete;
+
+  // Accepts a request, or refuses it without any work: kInvalidArgument when it can never fit
+  // (message names both numbers), kOverloaded when the queue is full, kUnavailable after
+  // stop_accepting(). Once accepted, `sink` gets outputs until one with finished == true.
+  Result<RequestId> submit(Request request, std::shared_ptr<OutputSink> sink);
+
+  // The client is gone: every choice ends with kAbort at the next step boundary. Unknown or
+  // finished ids are ignored.
+  void abort(RequestId id);
+
+  // Ends one choice with kStop (a stop string matched in its text). Unknown ids and ended choices
+  // are ignored.
+  void stop_choice(RequestId id, int32_t choice_index);
+
+  // New submissions are refused from now on; running ones go on.
+  void stop_accepting();
+  // Waits until nothing is queued or running; false when `timeout` passed first.
+  bool wait_idle(std::chrono::milliseconds timeout);
+
+  EngineStats stats() const;
+  const EngineConfig& config() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pagoda
