@@ -1,0 +1,96 @@
+// Server: the OpenAI-compatible HTTP server over one engine.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/result.h"
+#include "core/sampling_params.h"
+#include "engine/async_engine.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace pagoda {
+
+// What the server needs to know of the model it serves. Value type.
+struct ServedModel {
+  std::vector<std::string> names;  // at least one; the first is the id, the others are aliases
+  std::shared_ptr<const Tokenizer> tokenizer;         // never null
+  std::shared_ptr<const ChatTemplate> chat_template;  // null: chat requests are refused with 400
+  std::string bos_token;  // spelling, for the chat template; may be empty
+  std::string eos_token;
+  int32_t max_model_len = 0;                  // tokens, prompt and output together
+  SamplingParams default_sampling;            // generation_config.json's; eos_token_ids inside
+  std::optional<int32_t> default_max_tokens;  // when a request gives none; else chat fills the
+                                              // context and completions take 16
+  int64_t created = 0;                        // Unix seconds, shown by /v1/models
+};
+
+// Limits and addresses. Value type; all sizes in bytes.
+struct ServerConfig {
+  std::string host = "127.0.0.1";  // IPv4 or IPv6 address, or a name to resolve; ignored with uds
+  int32_t port = 8000;             // 0: any free one
+  std::string uds_path;            // not empty: a Unix socket (mode 0600) instead of host and port
+  std::vector<std::string> api_keys;         // empty: no key is asked for
+  std::vector<std::string> allowed_hosts;    // empty: any Host header
+  std::vector<std::string> allowed_origins;  // for browsers (CORS); "*" is any; empty: none
+  bool any_model = false;  // answer whatever `model` a request names, else 404 for unknown ones
+  std::string version = "0.1.0";
+  std::string build = "dev";  // short commit id, shown in system_fingerprint
+  int32_t num_io_threads = 2;
+  int32_t max_connections = 4096;
+  int32_t max_choices = 128;  // n times the number of prompts, at most, in one request
+  size_t max_header_bytes = size_t{16} << 10;
+  size_t max_body_bytes = size_t{64} << 20;
+  size_t max_stream_queue_bytes = size_t{1} << 20;  // unsent output of one stream; more ends it
+  std::chrono::milliseconds idle_timeout{std::chrono::seconds(75)};  // between requests
+  std::chrono::milliseconds read_timeout{
+      std::chrono::seconds(30)};  // header; body without progress
+  std::chrono::milliseconds write_timeout{std::chrono::seconds(30)};  // one write to the client
+};
+
+// Listens, reads requests, renders and tokenises prompts, submits them to the engine and writes the
+// replies. Owns its listener, I/O threads and connections. All methods are thread-safe.
+//
+// Order of a shutdown: begin_drain(), wait_streams(grace), stop(). The MetricsRegistry must outlive
+// the Server; the AsyncEngine must live until stop() has returned (~Server calls it).
+class Server {
+ public:
+  // Binds and starts to answer at once: /health and all work get 503 "Loading model" until
+  // set_ready(). kInvalidArgument for a bad address, kUnavailable when the address cannot be bound;
+  // both name it.
+  static Result<std::unique_ptr<Server>> listen(ServerConfig config, MetricsRegistry& metrics);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // The model is loaded: requests are served from now on. Call once. REQUIRES: a name and a
+  // tokenizer.
+  void set_ready(ServedModel model, AsyncEngine& engine);
+
+  std::string url() const;  // "http://127.0.0.1:8000", or "unix:/path"
+  int32_t port() const;     // the one bound; 0 with uds_path
+
+  // From now on /health and new work are answered 503; requests already taken go on.
+  void begin_drain();
+  // Waits until no request is being served; false when `timeout` passed first.
+  bool wait_streams(std::chrono::milliseconds timeout);
+  // Requests being served now (reading excluded).
+  int32_t num_active_requests() const;
+  // Stops listening, ends open streams with an error event, closes all connections and joins the
+  // threads. Idempotent.
+  void stop();
+
+ private:
+  struct Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pagoda
