@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 namespace pagoda {
 
@@ -38,5 +39,9 @@ class ThreadPool {
 
 // Cores this process may use: affinity mask and cgroup CPU quota (v1 and v2), at least 1.
 int32_t usable_cores();
+
+// Cores that the cgroup quotas (v1 and v2) of this process allow, rounded up; 0 when there is none.
+// `root` is prefixed to /proc and /sys: empty but in tests.
+int32_t cgroup_core_limit(const std::string& root);
 
 }  // namespace pagoda
