@@ -43,6 +43,8 @@ struct ServerConfig {
   bool any_model = false;  // answer whatever `model` a request names, else 404 for unknown ones
   std::string version = "0.1.0";
   std::string build = "dev";  // short commit id, shown in system_fingerprint
+  std::optional<uint64_t>
+      seed;  // of the seeds drawn for requests without one; unset: from the system
   int32_t num_io_threads = 2;
   int32_t max_connections = 4096;
   int32_t max_choices = 128;  // n times the number of prompts, at most, in one request

@@ -1,0 +1,311 @@
+// The table of settings and the rule of precedence between their sources.
+#include "app/config.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <map>
+#include <sstream>
+#include <utility>
+
+#include "base/env.h"
+#include "base/yaml.h"
+
+namespace pagoda {
+namespace {
+
+template <typename Integer>
+Result<Integer> parse_integer(const std::string& name, const std::string& text, Integer low,
+                              Integer high) {
+  Integer value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < low || value > high) {
+    return invalid_argument(
+        fmt::format("{}: '{}' is not a whole number from {} to {}", name, text, low, high));
+  }
+  return value;
+}
+
+// A flag whose value is a whole number in [low, high].
+template <typename Target, typename Integer>
+std::function<Result<void>(const std::string&)> integer_setter(const std::string& name,
+                                                               Target& target, Integer low,
+                                                               Integer high) {
+  return [name, &target, low, high](const std::string& text) -> Result<void> {
+    ASSIGN_OR_RETURN(const Integer value, parse_integer<Integer>(name, text, low, high));
+    target = value;
+    return {};
+  };
+}
+
+std::function<Result<void>(const std::string&)> text_setter(std::string& target) {
+  return [&target](const std::string& text) -> Result<void> {
+    target = text;
+    return {};
+  };
+}
+
+std::function<Result<void>(const std::string&)> list_setter(std::vector<std::string>& target) {
+  return [&target](const std::string& text) -> Result<void> {
+    if (text.empty()) return invalid_argument("an empty value");
+    target.push_back(text);
+    return {};
+  };
+}
+
+// "auto" leaves the target unset.
+std::function<Result<void>(const std::string&)> dtype_setter(const std::string& name,
+                                                             std::optional<DType>& target,
+                                                             std::vector<DType> allowed) {
+  return [name, &target, allowed = std::move(allowed)](const std::string& text) -> Result<void> {
+    target.reset();
+    if (text == "auto") return {};
+    const auto parsed = parse_dtype(text);
+    if (!parsed.ok() || std::find(allowed.begin(), allowed.end(), *parsed) == allowed.end()) {
+      std::string known = "auto";
+      for (const DType dtype : allowed) known += fmt::format(", {}", format_traits(dtype).name);
+      return invalid_argument(fmt::format("{}: '{}' is not one of {}", name, text, known));
+    }
+    target = *parsed;
+    return {};
+  };
+}
+
+std::function<Result<void>(const std::string&)> switch_setter(const std::string& name,
+                                                              bool& target) {
+  return [name, &target](const std::string& text) -> Result<void> {
+    if (text.empty() || text == "true" || text == "1") {
+      target = true;
+    } else if (text == "false" || text == "0") {
+      target = false;
+    } else {
+      return invalid_argument(fmt::format("{}: '{}' is not true or false", name, text));
+    }
+    return {};
+  };
+}
+
+Result<void> set_quantization(EngineOptions& options, const std::string& text) {
+  if (text != "none" && text != "q8_0") {
+    return invalid_argument(fmt::format("quantization: '{}' is not one of none, q8_0", text));
+  }
+  options.quantize_q8_0 = text == "q8_0";
+  return {};
+}
+
+Result<void> set_memory_utilization(EngineOptions& options, const std::string& text) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(value > 0.0) || value > 1.0) {
+    return invalid_argument(
+        fmt::format("memory-utilization: '{}' is not a number above 0 and at most 1", text));
+  }
+  options.memory_utilization = value;
+  return {};
+}
+
+constexpr int32_t kMaxInt = std::numeric_limits<int32_t>::max();
+constexpr const char* kModelGroup = "Model";
+constexpr const char* kCacheGroup = "Cache and batching";
+constexpr const char* kServerGroup = "Server";
+
+std::vector<Flag> model_flags(EngineOptions& o) {
+  return {
+      {"model", "FOLDER", kModelGroup,
+       "Hugging Face folder: config.json, tokenizer.json, *.safetensors; the same as MODEL",
+       "the built-in demo model", false, text_setter(o.model)},
+      {"dtype", "TYPE", kModelGroup, "type of the weights: auto, bfloat16, float32", "auto", false,
+       dtype_setter("dtype", o.dtype, {DType::kBF16, DType::kF32})},
+      {"quantization", "FORMAT", kModelGroup,
+       "format that matrices are converted to while loading: none, q8_0", "none", false,
+       [&o](const std::string& text) { return set_quantization(o, text); }},
+      {"chat-template", "FILE", kModelGroup, "Jinja chat template to use instead of the model's",
+       "the model's own", false, text_setter(o.chat_template_file)},
+      {"threads", "N", kModelGroup, "compute threads; 0: every core this process may use", "0",
+       false, integer_setter("threads", o.num_threads, 0, 1024)},
+  };
+}
+
+std::vector<Flag> cache_flags(EngineOptions& o) {
+  return {
+      {"max-model-len", "TOKENS", kCacheGroup, "longest prompt and output together",
+       "what the model allows and the memory holds", false,
+       integer_setter("max-model-len", o.max_model_len, 1, kMaxInt)},
+      {"max-num-seqs", "N", kCacheGroup, "sequences computed in one step",
+       std::to_string(o.max_num_seqs), false,
+       integer_setter("max-num-seqs", o.max_num_seqs, 1, 4096)},
+      {"max-num-batched-tokens", "N", kCacheGroup,
+       "tokens computed in one step; also the size of a prefill chunk",
+       std::to_string(o.max_num_batched_tokens), false,
+       integer_setter("max-num-batched-tokens", o.max_num_batched_tokens, 1, 65536)},
+      {"max-num-queued-requests", "N", kCacheGroup, "requests waiting; more get 429",
+       std::to_string(o.max_num_queued_requests), false,
+       integer_setter("max-num-queued-requests", o.max_num_queued_requests, 1, 1'000'000)},
+      {"block-size", "TOKENS", kCacheGroup, "tokens a cache block", std::to_string(o.block_size),
+       false, integer_setter("block-size", o.block_size, 1, 4096)},
+      {"kv-cache-dtype", "TYPE", kCacheGroup, "type of cached keys and values: auto, bf16, f32",
+       "auto", false,
+       dtype_setter("kv-cache-dtype", o.kv_cache_dtype, {DType::kBF16, DType::kF32})},
+      {"kv-cache-memory", "BYTES", kCacheGroup, "memory of the KV cache, for example 4G",
+       "by memory-utilization", false,
+       [&o](const std::string& text) -> Result<void> {
+         const auto bytes = parse_bytes(text);
+         if (!bytes.ok()) return invalid_argument("kv-cache-memory: " + bytes.error().message);
+         o.kv_cache_memory_bytes = *bytes;
+         return {};
+       }},
+      {"num-gpu-blocks-override", "N", kCacheGroup, "number of cache blocks, whatever the memory",
+       "by memory", false, integer_setter("num-gpu-blocks-override", o.num_blocks, 1, kMaxInt)},
+      {"memory-utilization", "SHARE", kCacheGroup,
+       "share of the available memory that weights, cache and working memory may take", "0.9",
+       false, [&o](const std::string& text) { return set_memory_utilization(o, text); }},
+  };
+}
+
+std::vector<Flag> server_flags(ServeOptions& o) {
+  return {
+      {"host", "ADDRESS", kServerGroup, "address to listen on", o.host, false, text_setter(o.host)},
+      {"port", "PORT", kServerGroup, "port to listen on; 0: any free one", std::to_string(o.port),
+       false, integer_setter("port", o.port, 0, 65535)},
+      {"uds", "PATH", kServerGroup, "listen on a Unix socket instead of host and port", "", false,
+       text_setter(o.uds)},
+      {"served-model-name", "NAME", kServerGroup,
+       "name in the API; several give aliases, the first is the one shown", "the folder's name",
+       true, list_setter(o.served_model_names)},
+      {"any-model", "", kServerGroup, "answer whatever model name a request asks for", "", false,
+       switch_setter("any-model", o.any_model)},
+      {"api-key", "KEY", kServerGroup, "key that clients must send; several are allowed", "no key",
+       true, list_setter(o.api_keys)},
+      {"allowed-origins", "ORIGIN", kServerGroup,
+       "web pages that may call the API from a browser; * is any", "none", true,
+       list_setter(o.allowed_origins)},
+      {"seed", "N", kServerGroup, "seed of the seeds drawn for requests that give none",
+       "from the system", false,
+       integer_setter("seed", o.seed, uint64_t{0}, std::numeric_limits<uint64_t>::max())},
+      {"io-threads", "N", kServerGroup, "threads for HTTP, JSON, templates and tokenizing",
+       std::to_string(o.num_io_threads), false,
+       integer_setter("io-threads", o.num_io_threads, 1, 64)},
+      {"drain-timeout", "SECONDS", kServerGroup,
+       "how long running requests may go on after SIGTERM", std::to_string(o.drain_timeout_s),
+       false, integer_setter("drain-timeout", o.drain_timeout_s, 0, 86400)},
+      {"log-level", "LEVEL", kServerGroup, "debug, info, warning or error", o.log_level, false,
+       text_setter(o.log_level)},
+  };
+}
+
+void append(std::vector<Flag>& flags, std::vector<Flag> more) {
+  flags.insert(flags.end(), std::make_move_iterator(more.begin()),
+               std::make_move_iterator(more.end()));
+}
+
+Result<std::vector<YamlEntry>> read_yaml(const std::string& path) {
+  if (path.empty()) return std::vector<YamlEntry>{};
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Error{ErrorCode::kNotFound, fmt::format("config '{}': cannot be read", path)};
+  std::ostringstream text;
+  text << file.rdbuf();
+  auto entries = parse_flat_yaml(text.str());
+  if (!entries.ok()) {
+    return invalid_argument(fmt::format("config '{}': {}", path, entries.error().message));
+  }
+  return entries;
+}
+
+Result<void> set_all(const Flag& flag, const std::vector<std::string>& values,
+                     const std::string& source) {
+  if (values.size() > 1 && !flag.repeatable) {
+    return invalid_argument(
+        fmt::format("{}: '{}' takes one value, {} were given", source, flag.name, values.size()));
+  }
+  for (const std::string& value : values) {
+    const auto done = flag.set(value);
+    if (!done.ok()) return Error{done.error().code, source + ": " + done.error().message};
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<Flag> engine_flags(EngineOptions& options) {
+  std::vector<Flag> flags = model_flags(options);
+  append(flags, cache_flags(options));
+  return flags;
+}
+
+std::vector<Flag> serve_flags(ServeOptions& options) {
+  std::vector<Flag> flags = server_flags(options);
+  append(flags, engine_flags(options.engine));
+  return flags;
+}
+
+std::string env_name(std::string_view flag_name) {
+  std::string name = "PAGODA_";
+  for (const char c : flag_name) {
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+Result<void> apply_settings(const std::vector<Flag>& flags, const std::vector<GivenFlag>& given,
+                            const std::string& yaml_file) {
+  std::map<std::string, std::vector<std::string>> on_command_line;
+  for (const GivenFlag& flag : given) on_command_line[flag.name] = flag.values;
+  ASSIGN_OR_RETURN(const std::vector<YamlEntry> entries, read_yaml(yaml_file));
+  std::map<std::string, const YamlEntry*> in_file;
+  for (const YamlEntry& entry : entries) in_file[entry.key] = &entry;
+
+  for (const Flag& flag : flags) {
+    const YamlEntry* entry = nullptr;
+    if (const auto at = in_file.find(flag.name); at != in_file.end()) {
+      entry = at->second;
+      in_file.erase(at);
+    }
+    if (const auto at = on_command_line.find(flag.name); at != on_command_line.end()) {
+      const std::vector<std::string> values =
+          at->second.empty() ? std::vector<std::string>{""} : at->second;
+      RETURN_IF_ERROR(set_all(flag, values, "command line"));
+    } else if (const auto value = env_value(env_name(flag.name))) {
+      RETURN_IF_ERROR(set_all(flag, {*value}, "environment " + env_name(flag.name)));
+    } else if (entry != nullptr) {
+      RETURN_IF_ERROR(
+          set_all(flag, entry->values, fmt::format("config '{}' line {}", yaml_file, entry->line)));
+    }
+  }
+  if (!in_file.empty()) {
+    const YamlEntry& unknown = *in_file.begin()->second;
+    return invalid_argument(fmt::format("config '{}' line {}: unknown setting '{}'", yaml_file,
+                                        unknown.line, unknown.key));
+  }
+  return {};
+}
+
+Result<int64_t> parse_bytes(std::string_view text) {
+  static constexpr std::array<std::pair<std::string_view, double>, 7> kUnits = {
+      {{"", 1.0},
+       {"K", 1e3},
+       {"M", 1e6},
+       {"G", 1e9},
+       {"KiB", 1024.0},
+       {"MiB", 1048576.0},
+       {"GiB", 1073741824.0}}};
+  const std::string copy(text);
+  char* end = nullptr;
+  const double number = std::strtod(copy.c_str(), &end);
+  const std::string_view unit = end;
+  for (const auto& [name, factor] : kUnits) {
+    if (end == copy.c_str() || unit != name) continue;
+    const double bytes = number * factor;
+    if (!(bytes >= 1.0) || bytes > 9e15) break;
+    return static_cast<int64_t>(bytes);
+  }
+  return invalid_argument(
+      fmt::format("'{}' is not a size such as 512M, 4G, 4GiB or a number of bytes", text));
+}
+
+}  // namespace pagoda

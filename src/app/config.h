@@ -1,0 +1,87 @@
+// The settings of `pagoda serve` and of the commands that load a model, and where they come from.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "tensor/dtype.h"
+
+namespace pagoda {
+
+// How a model is loaded and run. Value type.
+struct EngineOptions {
+  std::string model;  // a Hugging Face folder; empty: the built-in demo model
+  std::optional<int32_t>
+      max_model_len;          // tokens; unset: what the model allows and the memory holds
+  int32_t max_num_seqs = 64;  // sequences in one step
+  int32_t max_num_batched_tokens = 512;          // tokens in one step
+  int32_t block_size = 16;                       // tokens a cache block
+  std::optional<int32_t> num_blocks;             // cache blocks; unset: by memory
+  std::optional<int64_t> kv_cache_memory_bytes;  // unset: by memory_utilization
+  double memory_utilization =
+      0.9;  // share of the available memory that weights, cache and work may take
+  std::optional<DType> dtype;           // of weights; unset: as the checkpoint
+  std::optional<DType> kv_cache_dtype;  // kBF16 or kF32; unset: f32 for f32 weights, else bf16
+  bool quantize_q8_0 = false;
+  int32_t num_threads = 0;         // compute threads; 0: usable cores
+  std::string chat_template_file;  // empty: the model's own
+  int32_t max_num_queued_requests = 1024;
+};
+
+// Everything `pagoda serve` can be told. Value type.
+struct ServeOptions {
+  EngineOptions engine;
+  std::vector<std::string> served_model_names;
+  std::string host = "127.0.0.1";
+  int32_t port = 8000;
+  std::string uds;
+  std::vector<std::string> api_keys;
+  std::vector<std::string> allowed_origins;
+  bool any_model = false;
+  std::optional<uint64_t> seed;  // of the seeds drawn for requests without one
+  int32_t num_io_threads = 2;
+  int32_t drain_timeout_s = 30;
+  std::string log_level = "info";
+};
+
+// One setting: the same name as a flag (--name), a YAML key (name) and a variable (PAGODA_NAME).
+struct Flag {
+  std::string name;
+  std::string value_name;  // "PORT"; empty: a switch that takes no value
+  std::string group;       // heading in --help
+  std::string help;
+  std::string default_text;
+  bool repeatable = false;
+  // Checks and stores one value; kInvalidArgument names the flag, the value and the limits.
+  std::function<Result<void>(const std::string& value)> set;
+};
+
+// The settings of the engine alone, and all of serve's. Setters write into `options`, which must
+// outlive them.
+std::vector<Flag> engine_flags(EngineOptions& options);
+std::vector<Flag> serve_flags(ServeOptions& options);
+
+// Variable of a flag: "max-model-len" -> "PAGODA_MAX_MODEL_LEN".
+std::string env_name(std::string_view flag_name);
+
+// A flag given on the command line. `values` is empty for a switch.
+struct GivenFlag {
+  std::string name;
+  std::vector<std::string> values;
+};
+
+// Applies every setting once, the command line before the environment before the YAML file. An
+// unknown YAML key or a bad value is kInvalidArgument that says where it stood. `yaml_file` may be
+// empty.
+Result<void> apply_settings(const std::vector<Flag>& flags, const std::vector<GivenFlag>& given,
+                            const std::string& yaml_file);
+
+// "512M", "2G", "1.5GiB" or a number of bytes.
+Result<int64_t> parse_bytes(std::string_view text);
+
+}  // namespace pagoda

@@ -1,0 +1,95 @@
+// Where settings come from, and what is refused.
+#include "app/config.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+namespace pagoda {
+namespace {
+
+std::string write_config(const std::string& text) {
+  const std::string path = testing::TempDir() + "/pagoda_config_test.yaml";
+  std::ofstream(path) << text;
+  return path;
+}
+
+TEST(Config, CommandLineBeatsEnvironmentBeatsFile) {
+  const std::string file = write_config("port: 1\nhost: from-file\nmax-num-seqs: 3\n");
+  setenv("PAGODA_HOST", "from-env", 1);
+  setenv("PAGODA_PORT", "2", 1);
+  ServeOptions options;
+  const auto done = apply_settings(serve_flags(options), {{"port", {"3"}}}, file);
+  unsetenv("PAGODA_HOST");
+  unsetenv("PAGODA_PORT");
+  ASSERT_TRUE(done.ok()) << done.error().message;
+  EXPECT_EQ(options.port, 3);
+  EXPECT_EQ(options.host, "from-env");
+  EXPECT_EQ(options.engine.max_num_seqs, 3);
+}
+
+TEST(Config, BadValuesNameTheirSourceTheValueAndTheLimits) {
+  const auto message = [](const GivenFlag& flag) {
+    ServeOptions options;
+    const auto done = apply_settings(serve_flags(options), {flag}, "");
+    return done.ok() ? std::string("accepted") : done.error().message;
+  };
+  EXPECT_EQ(message({"port", {"65536"}}),
+            "command line: port: '65536' is not a whole number from 0 to 65535");
+  EXPECT_EQ(message({"block-size", {"0"}}),
+            "command line: block-size: '0' is not a whole number from 1 to 4096");
+  EXPECT_EQ(message({"dtype", {"int3"}}),
+            "command line: dtype: 'int3' is not one of auto, bf16, f32");
+  EXPECT_NE(message({"memory-utilization", {"nan"}}), "accepted");
+  EXPECT_NE(message({"memory-utilization", {"0"}}), "accepted");
+  EXPECT_NE(message({"kv-cache-memory", {"-1G"}}), "accepted");
+  EXPECT_NE(message({"quantization", {"q9"}}), "accepted");
+  EXPECT_NE(message({"host", {"a", "b"}}), "accepted");
+}
+
+TEST(Config, UnknownAndDuplicateKeysOfTheFileAreRefused) {
+  ServeOptions options;
+  auto done = apply_settings(serve_flags(options), {}, write_config("prot: 1\n"));
+  ASSERT_FALSE(done.ok());
+  EXPECT_NE(done.error().message.find("unknown setting 'prot'"), std::string::npos);
+  done = apply_settings(serve_flags(options), {}, write_config("port: 1\nport: 2\n"));
+  ASSERT_FALSE(done.ok());
+  EXPECT_NE(done.error().message.find("duplicate key 'port'"), std::string::npos);
+  done = apply_settings(serve_flags(options), {}, "/nonexistent.yaml");
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, ErrorCode::kNotFound);
+}
+
+TEST(Config, ListsComeFromRepeatedFlagsAndFromYamlLists) {
+  ServeOptions options;
+  ASSERT_TRUE(apply_settings(serve_flags(options), {{"api-key", {"a", "b"}}},
+                             write_config("served-model-name: [x, y]\n"))
+                  .ok());
+  EXPECT_EQ(options.api_keys, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(options.served_model_names, (std::vector<std::string>{"x", "y"}));
+}
+
+TEST(Config, EveryFlagHasHelpAndANameOfItsOwn) {
+  ServeOptions options;
+  std::set<std::string> names;
+  for (const Flag& flag : serve_flags(options)) {
+    EXPECT_TRUE(names.insert(flag.name).second) << flag.name;
+    EXPECT_FALSE(flag.help.empty()) << flag.name;
+    EXPECT_FALSE(flag.group.empty()) << flag.name;
+  }
+}
+
+TEST(ParseBytes, TakesUnitsAndRefusesNonsense) {
+  EXPECT_EQ(*parse_bytes("1024"), 1024);
+  EXPECT_EQ(*parse_bytes("1.5G"), 1'500'000'000);
+  EXPECT_EQ(*parse_bytes("2GiB"), int64_t{2} << 30);
+  for (const char* text : {"", "G", "1X", "-5", "nan", "inf", "1e30G", "0"}) {
+    EXPECT_FALSE(parse_bytes(text).ok()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace pagoda

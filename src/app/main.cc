@@ -1,0 +1,186 @@
+// The program: reads the command line and runs one command.
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/commands.h"
+#include "app/config.h"
+
+namespace pagoda {
+namespace {
+
+// The values of a table of flags as CLI11 collects them; checked and stored by apply_settings().
+class FlagParser {
+ public:
+  FlagParser(CLI::App& app, std::vector<Flag> flags, bool with_config)
+      : flags_(std::move(flags)), values_(flags_.size()), options_(flags_.size()) {
+    if (with_config) {
+      app.add_option("--config", config_, "YAML file of these settings, by the same names")
+          ->type_name("FILE")
+          ->group("Configuration");
+    }
+    app.add_option("MODEL", model_, "Hugging Face folder (default: the built-in demo model)");
+    for (size_t i = 0; i < flags_.size(); ++i) add(app, i);
+  }
+
+  Result<void> apply() const {
+    std::vector<GivenFlag> given;
+    for (size_t i = 0; i < flags_.size(); ++i) {
+      if (options_[i]->count() > 0) given.push_back({flags_[i].name, values_[i]});
+    }
+    if (!model_.empty()) {
+      for (const GivenFlag& flag : given) {
+        if (flag.name == "model") return invalid_argument("MODEL and --model were both given");
+      }
+      given.push_back({"model", {model_}});
+    }
+    return apply_settings(flags_, given, config_);
+  }
+
+ private:
+  void add(CLI::App& app, size_t i) {
+    const Flag& flag = flags_[i];
+    const std::string name = "--" + flag.name;
+    std::string help = flag.help;
+    if (!flag.default_text.empty()) help += " [" + flag.default_text + "]";
+    if (flag.value_name.empty()) {
+      options_[i] = app.add_flag(name, help);
+    } else {
+      options_[i] = app.add_option(name, values_[i], help)->type_name(flag.value_name);
+      // One value a mention, so that a flag never swallows the MODEL behind it.
+      options_[i]->allow_extra_args(false)->multi_option_policy(
+          flag.repeatable ? CLI::MultiOptionPolicy::TakeAll : CLI::MultiOptionPolicy::Throw);
+    }
+    options_[i]->group(flag.group);
+  }
+
+  std::vector<Flag> flags_;
+  std::vector<std::vector<std::string>> values_;
+  std::vector<CLI::Option*> options_;
+  std::string config_;
+  std::string model_;
+};
+
+void add_generation_flags(CLI::App& app, GenerationOptions& options) {
+  const std::string group = "Generation";
+  app.add_option("--max-tokens", options.max_tokens, "longest answer [until the context is full]")
+      ->check(CLI::Range(1, 1'000'000'000))
+      ->group(group);
+  app.add_option("--temperature", options.temperature, "0 takes the likeliest token [the model's]")
+      ->check(CLI::Range(0.0, 100.0))
+      ->group(group);
+  app.add_option("--top-p", options.top_p, "nucleus size [the model's]")
+      ->check(CLI::Range(1e-6, 1.0))
+      ->group(group);
+  app.add_option("--top-k", options.top_k, "candidates at most; 0: all [the model's]")
+      ->check(CLI::Range(0, 1'000'000'000))
+      ->group(group);
+  app.add_option("--seed", options.seed, "seed of the random choices [drawn]")->group(group);
+}
+
+int report(const Result<void>& result) {
+  if (result.ok()) return 0;
+  std::fprintf(stderr, "pagoda: %s\n", result.error().message.c_str());
+  return 1;
+}
+
+// One subcommand: its options live here while the command line is read and the command runs.
+struct Command {
+  CLI::App* app = nullptr;
+  std::function<Result<void>()> execute;
+};
+
+Command add_serve(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("serve", "serve a model over the OpenAI API");
+  app->footer(
+      "Each setting is also a YAML key (--config) and a variable: --max-model-len is "
+      "PAGODA_MAX_MODEL_LEN.\nThe command line wins over the environment, and that over the file.");
+  const auto options = std::make_shared<ServeOptions>();
+  const auto flags = std::make_shared<FlagParser>(*app, serve_flags(*options), true);
+  return {app, [options, flags]() -> Result<void> {
+            RETURN_IF_ERROR(flags->apply());
+            return serve(*options);
+          }};
+}
+
+Command add_run(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("run", "answer one prompt in the terminal");
+  const auto options = std::make_shared<RunOptions>();
+  app->add_option("-p,--prompt", options->prompt, "the prompt")->required();
+  app->add_option("--system", options->system, "system message [none]");
+  app->add_flag("--raw", options->raw, "continue the prompt as it is, without the chat template");
+  add_generation_flags(*app, options->generation);
+  const auto flags = std::make_shared<FlagParser>(*app, engine_flags(options->engine), false);
+  return {app, [options, flags]() -> Result<void> {
+            RETURN_IF_ERROR(flags->apply());
+            return run_prompt(*options);
+          }};
+}
+
+Command add_chat(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("chat", "talk to a model in the terminal");
+  const auto options = std::make_shared<ChatOptions>();
+  app->add_option("--system", options->system, "system message [none]");
+  add_generation_flags(*app, options->generation);
+  const auto flags = std::make_shared<FlagParser>(*app, engine_flags(options->engine), false);
+  return {app, [options, flags]() -> Result<void> {
+            RETURN_IF_ERROR(flags->apply());
+            return chat(*options);
+          }};
+}
+
+Command add_info(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("info", "show what the machine offers and what a model is");
+  const auto options = std::make_shared<EngineOptions>();
+  const auto with_env = std::make_shared<bool>(false);
+  app->add_flag("--env", *with_env, "list the environment variables instead");
+  const auto flags = std::make_shared<FlagParser>(*app, engine_flags(*options), false);
+  return {app, [options, flags, with_env]() -> Result<void> {
+            RETURN_IF_ERROR(flags->apply());
+            return info(*options, !options->model.empty(), *with_env);
+          }};
+}
+
+Command add_version(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("version", "print the version");
+  return {app, []() -> Result<void> {
+            std::printf("pagoda %s (%s)\n", program_version().c_str(), program_commit().c_str());
+            return {};
+          }};
+}
+
+int run(int argc, char** argv) {
+  CLI::App root("Pagoda: serves large language models over the OpenAI API, from one binary.",
+                "pagoda");
+  root.require_subcommand(1);
+  root.set_version_flag("--version", [] { return "pagoda " + program_version(); });
+  const std::vector<Command> commands = {add_serve(root), add_run(root), add_chat(root),
+                                         add_info(root), add_version(root)};
+  try {
+    root.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return root.exit(error) == 0 ? 0 : 2;
+  }
+  for (const Command& command : commands) {
+    if (command.app->parsed()) return report(command.execute());
+  }
+  return 2;
+}
+
+}  // namespace
+}  // namespace pagoda
+
+int main(int argc, char** argv) {
+  try {
+    return pagoda::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "pagoda: internal error: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,41 @@
+// The memory plan: how much of the memory weights, working memory and KV cache take, decided before
+// loading.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/system_memory.h"
+
+namespace pagoda {
+
+// What the plan is made from. All sizes in bytes.
+struct MemoryDemand {
+  int64_t weight_bytes = 0;
+  int64_t working_bytes = 0;    // step arena and sampler
+  int64_t bytes_per_token = 0;  // of KV cache, all layers
+  int32_t block_size = 0;       // tokens a block
+  int32_t max_num_seqs = 0;
+  int32_t model_context = 0;                     // tokens the model allows
+  std::optional<int32_t> max_model_len;          // asked for by the user
+  std::optional<int32_t> num_blocks;             // asked for by the user
+  std::optional<int64_t> kv_cache_memory_bytes;  // asked for by the user
+  double memory_utilization = 0.9;
+};
+
+struct MemoryPlan {
+  int32_t num_blocks = 0;
+  int32_t max_model_len = 0;
+  int64_t kv_cache_bytes = 0;
+  int64_t num_cache_tokens = 0;
+  bool context_limited_by_memory = false;
+};
+
+// The cache gets what is left of memory_utilization of the available memory, but never more than
+// max_num_seqs sequences of the longest context can use. kOverloaded when the weights or one block
+// do not fit, kInvalidArgument when the context asked for does not fit; both name the numbers.
+Result<MemoryPlan> plan_memory(const MemoryDemand& demand, const SystemMemory& memory);
+
+}  // namespace pagoda

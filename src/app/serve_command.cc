@@ -1,0 +1,188 @@
+// `pagoda serve`: listens, loads, serves, drains.
+#include <fmt/core.h>
+#include <pthread.h>
+#include <time.h>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "app/build_engine.h"
+#include "app/commands.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "server/server.h"
+
+namespace pagoda {
+namespace {
+
+// Sent by the loading thread to the main thread when it is done, so that main can sleep in sigwait.
+constexpr int kLoadedSignal = SIGUSR1;
+
+// The signals that main waits for. Blocked before any thread starts, so that no other thread takes
+// them.
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, kLoadedSignal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);  // a closed socket is an error code, not a death
+  return signals;
+}
+
+// True when SIGTERM or SIGINT comes within `timeout`.
+bool wait_for_stop(const sigset_t& signals, std::chrono::milliseconds timeout) {
+  const timespec limit{.tv_sec = static_cast<time_t>(timeout.count() / 1000),
+                       .tv_nsec = static_cast<long>(timeout.count() % 1000) * 1'000'000};
+  const int received = sigtimedwait(&signals, nullptr, &limit);
+  return received == SIGTERM || received == SIGINT;
+}
+
+void print_line(const std::string& line) {
+  std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+ServerConfig server_config(const ServeOptions& options) {
+  ServerConfig config;
+  config.host = options.host;
+  config.port = options.port;
+  config.uds_path = options.uds;
+  config.api_keys = options.api_keys;
+  config.allowed_origins = options.allowed_origins;
+  config.any_model = options.any_model;
+  config.seed = options.seed;
+  config.num_io_threads = options.num_io_threads;
+  config.version = program_version();
+  config.build = program_commit();
+  return config;
+}
+
+// Loads on a thread of its own while the server already answers 503.
+class Loader {
+ public:
+  Loader(const ServeOptions& options, MetricsRegistry& metrics)
+      : main_thread_(pthread_self()), thread_([this, &options, &metrics] {
+          auto built = build_engine(options.engine, &metrics, print_line);
+          if (built.ok()) {
+            built_ = std::move(built).value();
+          } else {
+            error_ = std::move(built).error();
+          }
+          done_ = true;
+          pthread_kill(main_thread_, kLoadedSignal);
+        }) {}
+  ~Loader() {
+    if (thread_.joinable()) thread_.join();
+  }
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  bool done() const { return done_; }
+  // REQUIRES: done().
+  Result<std::unique_ptr<BuiltEngine>> take() {
+    thread_.join();
+    if (error_) return std::move(*error_);
+    return std::move(built_);
+  }
+
+ private:
+  const pthread_t main_thread_;
+  std::atomic<bool> done_ = false;
+  std::unique_ptr<BuiltEngine> built_;  // written by the thread before done_
+  std::optional<Error> error_;          // written by the thread before done_
+  std::thread thread_;                  // last: the others exist when it starts
+};
+
+void print_ready(const ServeOptions& options, const Server& server, const ServedModel& served,
+                 double seconds) {
+  const std::string& name = served.names.front();
+  print_line(fmt::format("ready in {:.2f} s", seconds));
+  print_line(fmt::format("  API     {}/v1   (model: {})", server.url(), name));
+  print_line(fmt::format("  health  {0}/health   metrics  {0}/metrics", server.url()));
+  if (!options.uds.empty()) return;
+  print_line(fmt::format(
+      "try:\n  curl {}/v1/chat/completions -H 'Content-Type: application/json' {}-d \\\n"
+      "    '{{\"model\": \"{}\", \"messages\": [{{\"role\": \"user\", \"content\": \"What is the "
+      "capital of India?\"}}]}}'",
+      server.url(), options.api_keys.empty() ? "" : "-H \"Authorization: Bearer $KEY\" ", name));
+}
+
+void warn_if_open(const ServeOptions& options) {
+  const bool local = options.host == "127.0.0.1" || options.host == "::1" ||
+                     options.host == "localhost" || !options.uds.empty();
+  if (!local && options.api_keys.empty()) {
+    log_warning(fmt::format(
+        "event=open_server host={} note=\"anyone who can reach this address can use the model; "
+        "set --api-key\"",
+        options.host));
+  }
+}
+
+// Unready, then wait for the running requests, then end what is left.
+void drain(const ServeOptions& options, const sigset_t& signals, Server& server,
+           AsyncEngine& engine) {
+  log_info(fmt::format("event=drain active={} limit_s={}", server.num_active_requests(),
+                       options.drain_timeout_s));
+  server.begin_drain();
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::seconds(options.drain_timeout_s);
+  while (std::chrono::steady_clock::now() < deadline) {
+    if (server.wait_streams(std::chrono::milliseconds(50))) break;
+    if (wait_for_stop(signals, std::chrono::milliseconds(0))) {
+      log_warning("event=drain_cut reason=\"second signal\"");
+      break;
+    }
+  }
+  engine.stop_accepting();
+  server.stop();
+  log_info("event=stopped");
+}
+
+}  // namespace
+
+Result<void> serve(const ServeOptions& options) {
+  RETURN_IF_ERROR(set_log_level(options.log_level));
+  const auto start = std::chrono::steady_clock::now();
+  const sigset_t signals = block_signals();
+  MetricsRegistry metrics;
+  // Declared before the server: requests in flight use the engine until the server has stopped.
+  std::unique_ptr<BuiltEngine> built;
+  ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
+                   Server::listen(server_config(options), metrics));
+  print_line(fmt::format("pagoda {}: listening on {}", program_version(), server->url()));
+  warn_if_open(options);
+  {
+    Loader loader(options, metrics);
+    while (!loader.done()) {
+      int received = 0;
+      sigwait(&signals, &received);
+      if (received != kLoadedSignal) {
+        // Loading cannot be interrupted half-way, and there is nothing to save.
+        server->stop();
+        std::fflush(stderr);
+        std::_Exit(0);
+      }
+    }
+    ASSIGN_OR_RETURN(built, loader.take());
+  }
+  if (!options.served_model_names.empty()) built->served.names = options.served_model_names;
+  server->set_ready(built->served, *built->engine);
+  print_ready(options, *server, built->served,
+              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+
+  int received = 0;
+  do {
+    sigwait(&signals, &received);
+  } while (received == kLoadedSignal);
+  drain(options, signals, *server, *built->engine);
+  return {};
+}
+
+}  // namespace pagoda
