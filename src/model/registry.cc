@@ -1,0 +1,44 @@
+// The architectures, as an explicit list: objects that register themselves are dropped when static
+// libraries are linked.
+#include "model/registry.h"
+
+#include <array>
+
+#include "model/llama.h"
+
+namespace pagoda {
+namespace {
+
+constexpr std::array<Architecture, 1> kArchitectures = {{
+    {"LlamaForCausalLM", llama_weight_specs, llama_activation_bytes, make_llama},
+}};
+
+}  // namespace
+
+Result<const Architecture*> find_architecture(const std::string& name) {
+  std::string known;
+  for (const Architecture& architecture : kArchitectures) {
+    if (architecture.name == name) return &architecture;
+    known += (known.empty() ? "" : ", ") + std::string(architecture.name);
+  }
+  return Error{ErrorCode::kUnsupported,
+               "architecture \"" + name.substr(0, 80) + "\" is not known; known are: " + known};
+}
+
+Result<int64_t> planned_weight_bytes(const ModelConfig& config, const WeightFormat& format,
+                                     const Backend& backend) {
+  ASSIGN_OR_RETURN(const Architecture* architecture, find_architecture(config.architecture));
+  return planned_weight_bytes(architecture->weight_specs(config), format, backend);
+}
+
+Result<std::unique_ptr<Model>> load_model(const Checkpoint& checkpoint, const ModelConfig& config,
+                                          const WeightFormat& format, Backend& backend,
+                                          const LoadCallbacks& callbacks) {
+  ASSIGN_OR_RETURN(const Architecture* architecture, find_architecture(config.architecture));
+  ASSIGN_OR_RETURN(
+      const LoadedWeights weights,
+      load_weights(checkpoint, architecture->weight_specs(config), format, backend, callbacks));
+  return architecture->make(config, weights);
+}
+
+}  // namespace pagoda
