@@ -10,30 +10,11 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "core/model_runner.h"
+#include "engine/engine_config.h"
 #include "engine/request.h"
 #include "engine/request_output.h"
 
 namespace pagoda {
-
-struct EngineConfig {
-  int32_t max_model_len = 0;               // prompt and output tokens of one sequence at most
-  int32_t max_num_queued_requests = 1024;  // waiting for their first step; more are refused
-  int32_t vocab_size = 0;  // prompts with a token id outside [0, vocab_size) are refused
-};
-
-// A consistent picture of the engine, taken after a step.
-struct EngineStats {
-  int32_t num_running = 0;  // sequences with blocks
-  int32_t num_waiting = 0;  // sequences without
-  int32_t num_total_blocks = 0;
-  int32_t num_free_blocks = 0;
-  int64_t num_steps = 0;
-  int64_t num_preemptions = 0;
-  int64_t num_prompt_tokens = 0;  // computed
-  int64_t num_generation_tokens = 0;
-  int64_t num_accepted_requests = 0;
-  int64_t num_finished_requests = 0;  // final outputs posted; equals accepted when idle
-};
 
 // Thread-safe. Owns the engine thread; `runner`, `metrics` and `clock` must outlive it. The
 // destructor aborts what is left (each request still gets its final output) and joins.

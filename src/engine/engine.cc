@@ -1,0 +1,367 @@
+// Engine: requests to sequences, steps to outputs, and what happens when a step fails.
+#include "engine/engine.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+
+namespace pagoda {
+
+namespace {
+
+// The step as text, for the log: ids, lengths and blocks, never tokens.
+std::string describe(const SchedulerOutput& step) {
+  std::string text =
+      fmt::format("num_sequences={} num_tokens={}", step.sequences.size(), step.num_tokens);
+  for (const ScheduledSequence& s : step.sequences) {
+    text +=
+        fmt::format(" [id={} choice={} tokens={} prompt={} computed={} scheduled={} blocks=", s.id,
+                    s.choice_index, s.token_ids.size(), s.num_prompt_tokens, s.num_computed_tokens,
+                    s.num_scheduled_tokens);
+    for (size_t i = 0; i < s.block_table.size(); ++i) {
+      text += fmt::format("{}{}", i == 0 ? "" : ",", s.block_table[i]);
+    }
+    text += "]";
+  }
+  return text;
+}
+
+Error internal_error(std::string message) {
+  return {ErrorCode::kInternal, std::move(message)};
+}
+
+}  // namespace
+
+// A request from add() to its final output.
+struct Engine::RequestState {
+  struct Choice {
+    std::optional<FinishReason> finish_reason;
+    TimePoint last_token{};
+  };
+
+  // The news of one choice in `output`, made when it is the first.
+  ChoiceOutput& news_of(int32_t choice_index) {
+    for (ChoiceOutput& choice : output.choices) {
+      if (choice.index == choice_index) return choice;
+    }
+    ChoiceOutput& choice = output.choices.emplace_back();
+    choice.index = choice_index;
+    return choice;
+  }
+
+  RequestId id = 0;
+  Request request;
+  std::shared_ptr<OutputSink> sink;
+  std::vector<Choice> choices;
+  int32_t num_unfinished = 0;
+  bool started = false;           // has had its first step
+  int64_t num_output_tokens = 0;  // of all choices
+  int32_t num_preemptions = 0;
+  RequestTimes times;
+  RequestOutput output;  // news not posted yet
+};
+
+Engine::Engine(ModelRunner& runner, const EngineConfig& config, const EngineMetrics& metrics,
+               const Clock& clock)
+    : runner_(runner),
+      config_(config),
+      kv_cache_(runner.kv_cache_spec()),
+      clock_(clock),
+      metrics_(metrics),
+      pool_(kv_cache_.num_blocks, kv_cache_.block_size),
+      scheduler_(runner.step_limits(), config.max_model_len, pool_) {
+  CHECK(config.vocab_size >= 1);
+}
+
+Engine::~Engine() {
+  abort_all({ErrorCode::kUnavailable, "the engine is shutting down"});
+}
+
+Result<void> Engine::check(const Request& request) const {
+  const auto num_prompt_tokens = static_cast<int64_t>(request.prompt_token_ids.size());
+  if (num_prompt_tokens == 0) return invalid_argument("the prompt has no tokens", "prompt");
+  if (num_prompt_tokens + 1 > config_.max_model_len) {
+    return invalid_argument(
+        fmt::format("the prompt has {} tokens, which leaves no room for an output token in the "
+                    "model's context of {} tokens",
+                    num_prompt_tokens, config_.max_model_len),
+        "prompt");
+  }
+  if (request.n < 1 || request.n > kMaxChoices) {
+    return invalid_argument(
+        fmt::format("n is {}, must be between 1 and {}", request.n, kMaxChoices), "n");
+  }
+  const int32_t max_tokens = request.sampling.max_tokens;
+  if (max_tokens < 1) {
+    return invalid_argument(fmt::format("max_tokens is {}, must be at least 1", max_tokens),
+                            "max_tokens");
+  }
+  const int64_t num_needed =
+      std::min<int64_t>(num_prompt_tokens + max_tokens, config_.max_model_len);
+  const int64_t num_slots = int64_t{kv_cache_.num_blocks} * kv_cache_.block_size;
+  if (num_needed > num_slots) {
+    return invalid_argument(
+        fmt::format("the prompt's {} tokens and max_tokens {} need {} tokens of "
+                    "KV cache, which holds {}",
+                    num_prompt_tokens, max_tokens, num_needed, num_slots),
+        "max_tokens");
+  }
+  for (const TokenId id : request.prompt_token_ids) {
+    if (id < 0 || id >= config_.vocab_size) {
+      return invalid_argument(
+          fmt::format("token id {} is outside the vocabulary of {} tokens", id, config_.vocab_size),
+          "prompt");
+    }
+  }
+  return {};
+}
+
+void Engine::add(RequestId id, Request request, std::shared_ptr<OutputSink> sink) {
+  CHECK(!executing_);
+  DCHECK(check(request).ok());
+  auto state = std::make_unique<RequestState>();
+  state->id = id;
+  state->request = std::move(request);
+  if (state->request.arrival == TimePoint{}) state->request.arrival = clock_.now();
+  state->sink = std::move(sink);
+  state->num_unfinished = state->request.n;
+  state->choices.resize(static_cast<size_t>(state->request.n));
+  state->times.arrival = state->request.arrival;
+  for (int32_t choice = 0; choice < state->request.n; ++choice) {
+    scheduler_.add(
+        std::make_unique<Sequence>(next_sequence_id_++, id, state->request, choice, pool_));
+  }
+  CHECK(requests_.emplace(id, std::move(state)).second);
+  ++totals_.num_accepted_requests;
+}
+
+void Engine::abort(RequestId id, std::optional<Error> error) {
+  CHECK(!executing_);
+  const auto found = requests_.find(id);
+  if (found == requests_.end()) return;
+  end_request(*found->second, FinishReason::kAbort, std::move(error));
+}
+
+void Engine::abort_all(const Error& error) {
+  while (!requests_.empty()) abort(requests_.begin()->first, error);
+}
+
+void Engine::stop_choice(RequestId id, int32_t choice_index) {
+  CHECK(!executing_);
+  const auto found = requests_.find(id);
+  if (found == requests_.end()) return;
+  RequestState& state = *found->second;
+  if (choice_index < 0 || choice_index >= state.request.n) return;
+  if (state.choices[static_cast<size_t>(choice_index)].finish_reason) return;
+  end_choice(state, choice_index, FinishReason::kStop);
+  post(state);
+}
+
+void Engine::step(const std::function<void()>& after_execute) {
+  if (!has_work()) return;
+  const ScheduledStep step = scheduler_.schedule();
+  note_scheduled(step);
+  Result<ModelRunnerOutput> result = execute(step.output);
+  ++totals_.num_steps;
+  metrics_.iteration_tokens_total.observe(step.output.num_tokens);
+  if (!result.ok()) {
+    // Before after_execute, which may end what the step's spans point to.
+    log_error(
+        fmt::format("step_failed error=\"{}\" {}", result.error().message, describe(step.output)));
+  }
+  if (after_execute) after_execute();
+  if (result.ok()) {
+    deliver(step, std::move(result).value());
+  } else {
+    fail(step, result.error());
+  }
+  if (config_.check_invariants) {
+    const Result<void> checked = check_invariants();
+    if (!checked.ok()) log_error("invariant_violated " + checked.error().message);
+    CHECK(checked.ok());
+  }
+}
+
+void Engine::note_scheduled(const ScheduledStep& step) {
+  const TimePoint now = clock_.now();
+  for (const RequestId id : step.request_ids) {
+    RequestState& state = *requests_.at(id);
+    if (std::exchange(state.started, true)) continue;
+    state.times.first_scheduled = now;
+    ++num_started_requests_;
+  }
+  for (const RequestId id : step.preempted) ++requests_.at(id)->num_preemptions;
+  const auto num_preempted = static_cast<int64_t>(step.preempted.size());
+  totals_.num_preemptions += num_preempted;
+  metrics_.num_preemptions_total.add(static_cast<double>(num_preempted));
+}
+
+Result<ModelRunnerOutput> Engine::execute(const SchedulerOutput& step) {
+  executing_ = true;
+  Result<ModelRunnerOutput> result = internal_error("");
+  try {
+    result = runner_.execute(step);
+  } catch (const std::exception& e) {
+    result = internal_error(fmt::format("exception in the step: {}", e.what()));
+  } catch (...) {
+    result = internal_error("unknown exception in the step");
+  }
+  executing_ = false;
+  if (result.ok()) {
+    Result<void> checked = check_output(step, result.value());
+    if (!checked.ok()) return std::move(checked).error();
+  }
+  return result;
+}
+
+Result<void> Engine::check_output(const SchedulerOutput& step,
+                                  const ModelRunnerOutput& output) const {
+  size_t num_tokens = 0;
+  for (const ScheduledSequence& s : step.sequences) {
+    if (s.sampling == nullptr) continue;
+    if (num_tokens == output.tokens.size()) {
+      return internal_error(fmt::format("the runner gave no token for sequence {}", s.id));
+    }
+    const SampledToken& token = output.tokens[num_tokens++];
+    if (token.sequence_id != s.id || token.token < 0 || token.token >= config_.vocab_size) {
+      return internal_error(fmt::format("the runner gave token {} for sequence {} in place of {}",
+                                        token.token, token.sequence_id, s.id));
+    }
+  }
+  if (num_tokens != output.tokens.size()) {
+    return internal_error(fmt::format("the runner gave {} tokens, {} were asked for",
+                                      output.tokens.size(), num_tokens));
+  }
+  return {};
+}
+
+void Engine::deliver(const ScheduledStep& step, ModelRunnerOutput output) {
+  const int64_t num_prompt_before = scheduler_.num_computed_prompt_tokens();
+  std::vector<SequenceNews> all_news = scheduler_.update(step, std::move(output));
+  metrics_.prompt_tokens_total.add(
+      static_cast<double>(scheduler_.num_computed_prompt_tokens() - num_prompt_before));
+  metrics_.generation_tokens_total.add(static_cast<double>(all_news.size()));
+  totals_.num_generation_tokens += static_cast<int64_t>(all_news.size());
+  const TimePoint now = clock_.now();
+  // Choices of one request stand together, so it is posted when the next one's news begin.
+  RequestState* current = nullptr;
+  for (SequenceNews& news : all_news) {
+    RequestState* state = requests_.at(news.request_id).get();
+    if (current != nullptr && current != state) post(*current);
+    current = state;
+    add_token(*state, std::move(news), now);
+  }
+  if (current != nullptr) post(*current);
+}
+
+void Engine::add_token(RequestState& state, SequenceNews news, TimePoint now) {
+  RequestState::Choice& choice = state.choices[static_cast<size_t>(news.choice_index)];
+  if (state.num_output_tokens == 0) state.times.first_token = now;
+  if (choice.last_token != TimePoint{}) {
+    metrics_.inter_token_latency.observe(seconds_between(choice.last_token, now));
+  }
+  choice.last_token = now;
+  ++state.num_output_tokens;
+  ChoiceOutput& output = state.news_of(news.choice_index);
+  output.tokens.push_back(std::move(news.token));
+  if (news.finish_reason) {
+    output.stop_token_id = news.stop_token_id;
+    end_choice(state, news.choice_index, *news.finish_reason);
+  }
+}
+
+void Engine::fail(const ScheduledStep& step, const Error& error) {
+  for (const RequestId id : step.request_ids) {
+    const auto found = requests_.find(id);
+    if (found != requests_.end()) end_request(*found->second, FinishReason::kError, error);
+  }
+}
+
+void Engine::end_choice(RequestState& state, int32_t choice_index, FinishReason reason) {
+  scheduler_.remove(state.id, choice_index);
+  state.choices[static_cast<size_t>(choice_index)].finish_reason = reason;
+  state.news_of(choice_index).finish_reason = reason;
+  --state.num_unfinished;
+}
+
+void Engine::end_request(RequestState& state, FinishReason reason, std::optional<Error> error) {
+  for (int32_t i = 0; i < state.request.n; ++i) {
+    if (!state.choices[static_cast<size_t>(i)].finish_reason) end_choice(state, i, reason);
+  }
+  state.output.error = std::move(error);
+  post(state);
+}
+
+void Engine::post(RequestState& state) {
+  RequestOutput output = std::exchange(state.output, {});
+  output.id = state.id;
+  output.finished = state.num_unfinished == 0;
+  output.num_prompt_tokens = static_cast<int32_t>(state.request.prompt_token_ids.size());
+  output.num_preemptions = state.num_preemptions;
+  const std::shared_ptr<OutputSink> sink = state.sink;
+  if (output.finished) {
+    state.times.finished = clock_.now();
+    output.times = state.times;
+    if (!state.started) ++num_started_requests_;
+    ++totals_.num_finished_requests;
+    observe_finished(state);
+    requests_.erase(state.id);  // `state` is gone from here on
+  }
+  sink->post(std::move(output));
+}
+
+void Engine::observe_finished(const RequestState& state) const {
+  const RequestTimes& times = state.times;
+  metrics_.request_success(*state.choices[0].finish_reason).add();
+  metrics_.e2e_request_latency.observe(seconds_between(times.arrival, times.finished));
+  metrics_.request_prompt_tokens.observe(
+      static_cast<double>(state.request.prompt_token_ids.size()));
+  metrics_.request_generation_tokens.observe(static_cast<double>(state.num_output_tokens));
+  if (!state.started) return;
+  metrics_.request_queue_time.observe(seconds_between(times.arrival, times.first_scheduled));
+  if (state.num_output_tokens == 0) return;
+  metrics_.time_to_first_token.observe(seconds_between(times.arrival, times.first_token));
+  metrics_.request_prefill_time.observe(seconds_between(times.first_scheduled, times.first_token));
+  metrics_.request_decode_time.observe(seconds_between(times.first_token, times.finished));
+}
+
+EngineStats Engine::stats() const {
+  EngineStats stats = totals_;
+  stats.num_running = scheduler_.num_running();
+  stats.num_waiting = scheduler_.num_waiting();
+  stats.num_total_blocks = pool_.num_blocks();
+  stats.num_free_blocks = pool_.num_free_blocks();
+  stats.num_prompt_tokens = scheduler_.num_computed_prompt_tokens();
+  return stats;
+}
+
+Result<void> Engine::check_invariants() const {
+  RETURN_IF_ERROR(scheduler_.check_invariants());
+  int64_t num_unfinished = 0;
+  for (const auto& [id, state] : requests_) {
+    if (state->num_unfinished < 1) {
+      return internal_error(fmt::format("request {} has ended and is still kept", id));
+    }
+    num_unfinished += state->num_unfinished;
+  }
+  const int64_t num_sequences = int64_t{scheduler_.num_running()} + scheduler_.num_waiting();
+  if (num_unfinished != num_sequences) {
+    return internal_error(fmt::format("{} choices are unfinished and there are {} sequences",
+                                      num_unfinished, num_sequences));
+  }
+  if (totals_.num_accepted_requests - totals_.num_finished_requests !=
+      static_cast<int64_t>(requests_.size())) {
+    return internal_error(fmt::format("{} requests accepted, {} finished, {} kept",
+                                      totals_.num_accepted_requests, totals_.num_finished_requests,
+                                      requests_.size()));
+  }
+  return {};
+}
+
+}  // namespace pagoda

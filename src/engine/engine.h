@@ -1,0 +1,97 @@
+// Engine: tokens in, tokens out, one step at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "core/model_runner.h"
+#include "engine/block_pool.h"
+#include "engine/engine_config.h"
+#include "engine/engine_metrics.h"
+#include "engine/request.h"
+#include "engine/request_output.h"
+#include "engine/scheduler.h"
+
+namespace pagoda {
+
+// Single-threaded: no locks, no text, no I/O beyond the log. Whoever calls it is its thread
+// (AsyncEngine's, or a test's). `runner` and `clock` must outlive it. Every request added gets
+// exactly one final output; the destructor aborts what is left.
+class Engine {
+ public:
+  static constexpr int32_t kMaxChoices = 128;  // Request::n at most, as OpenAI has it
+
+  // REQUIRES: max_model_len and vocab_size >= 1, and so are the runner's limits and block counts.
+  Engine(ModelRunner& runner, const EngineConfig& config, const EngineMetrics& metrics = {},
+         const Clock& clock = real_clock());
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // kInvalidArgument for a request that can never run, naming the number and its limit: an empty
+  // prompt, a token id outside the vocabulary, n or max_tokens out of range, a prompt that leaves
+  // no room for a token in max_model_len, or min(prompt + max_tokens, max_model_len) tokens that
+  // do not fit in the whole cache. n may exceed the runner's max_num_seqs: choices then run in
+  // turn. Thread-safe: reads only what never changes.
+  Result<void> check(const Request& request) const;
+
+  // REQUIRES: check(request).ok(); an id not in use. Sets `arrival` when unset.
+  void add(RequestId id, Request request, std::shared_ptr<OutputSink> sink);
+  // Ends every choice with kAbort and posts the final output at once. `error` says why when the
+  // client did not ask for it. Ids not in use are ignored.
+  void abort(RequestId id, std::optional<Error> error = std::nullopt);
+  void abort_all(const Error& error);
+  // Ends one choice with kStop at once. Ids not in use and ended choices are ignored.
+  void stop_choice(RequestId id, int32_t choice_index);
+
+  bool has_work() const { return !scheduler_.empty(); }
+  // Runs one step and posts what it brought; does nothing without work. `after_execute` is called
+  // when the runner is done and before its result is taken in: it may add, abort and stop, and the
+  // tokens of what it ended are dropped. A step that fails (an Error, an exception, a result that
+  // is not what was asked for) ends its requests with kError; the others go on.
+  void step(const std::function<void()>& after_execute = {});
+
+  EngineStats stats() const;
+  // Requests that have had their first step or ended before it.
+  int64_t num_started_requests() const { return num_started_requests_; }
+
+  // For tests and EngineConfig::check_invariants. kInternal names the first violation: in the
+  // scheduler's and the pool's rules, or between choices and sequences.
+  Result<void> check_invariants() const;
+
+ private:
+  struct RequestState;
+  using Requests = std::unordered_map<RequestId, std::unique_ptr<RequestState>>;
+
+  void note_scheduled(const ScheduledStep& step);
+  Result<ModelRunnerOutput> execute(const SchedulerOutput& step);
+  Result<void> check_output(const SchedulerOutput& step, const ModelRunnerOutput& output) const;
+  void deliver(const ScheduledStep& step, ModelRunnerOutput output);
+  void fail(const ScheduledStep& step, const Error& error);
+  void add_token(RequestState& state, SequenceNews news, TimePoint now);
+  void end_choice(RequestState& state, int32_t choice_index, FinishReason reason);
+  void end_request(RequestState& state, FinishReason reason, std::optional<Error> error);
+  void post(RequestState& state);
+  void observe_finished(const RequestState& state) const;
+
+  ModelRunner& runner_;
+  const EngineConfig config_;
+  const KvCacheSpec kv_cache_;
+  const Clock& clock_;
+  EngineMetrics metrics_;
+  BlockPool pool_;
+  Requests requests_;    // unfinished ones; sequences point into them
+  Scheduler scheduler_;  // after pool_ and requests_: its sequences refer to both
+  bool executing_ = false;
+  SequenceId next_sequence_id_ = 1;
+  EngineStats totals_;  // the num_ totals only
+  int64_t num_started_requests_ = 0;
+};
+
+}  // namespace pagoda

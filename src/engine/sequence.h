@@ -1,0 +1,45 @@
+// Sequence: one continuation of a Request.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/types.h"
+#include "engine/block_table.h"
+#include "engine/request.h"
+
+namespace pagoda {
+
+// Owned by the Scheduler, which alone changes it; engine thread only. `request` must outlive it.
+// Between steps: waiting sequences have num_computed_tokens == 0 and no blocks; running ones have
+// at least one token not computed (the newest) and blocks for all that are.
+struct Sequence {
+  Sequence(SequenceId sequence_id, RequestId owner_id, const Request& owner, int32_t choice,
+           BlockPool& pool)
+      : id(sequence_id),
+        request_id(owner_id),
+        request(&owner),
+        choice_index(choice),
+        block_table(pool) {}
+
+  int32_t num_prompt_tokens() const {
+    return static_cast<int32_t>(request->prompt_token_ids.size());
+  }
+  int32_t num_tokens() const {
+    return token_ids.empty() ? num_prompt_tokens() : static_cast<int32_t>(token_ids.size());
+  }
+  int32_t num_output_tokens() const { return num_tokens() - num_prompt_tokens(); }
+  int32_t num_uncomputed_tokens() const { return num_tokens() - num_computed_tokens; }
+
+  SequenceId id;  // larger is newer
+  RequestId request_id;
+  const Request* request;
+  int32_t choice_index;
+  std::vector<TokenId> token_ids;   // prompt and output; empty until first admitted, so that a long
+                                    // queue does not hold each prompt n times
+  int32_t num_computed_tokens = 0;  // leading tokens whose K and V are in the blocks
+  int32_t num_counted_prompt_tokens = 0;  // prompt tokens already in the statistics
+  BlockTable block_table;
+};
+
+}  // namespace pagoda
