@@ -1,4 +1,4 @@
-// The memory plan: how much of the memory weights, working memory and KV cache take, decided before
+// The cache plan: how much memory is left for the KV cache, and how long a context it holds.
 // loading.
 #pragma once
 
@@ -25,7 +25,7 @@ struct MemoryDemand {
   double memory_utilization = 0.9;
 };
 
-struct MemoryPlan {
+struct CachePlan {
   int32_t num_blocks = 0;
   int32_t max_model_len = 0;
   int64_t kv_cache_bytes = 0;
@@ -36,6 +36,6 @@ struct MemoryPlan {
 // The cache gets what is left of memory_utilization of the available memory, but never more than
 // max_num_seqs sequences of the longest context can use. kOverloaded when the weights or one block
 // do not fit, kInvalidArgument when the context asked for does not fit; both name the numbers.
-Result<MemoryPlan> plan_memory(const MemoryDemand& demand, const SystemMemory& memory);
+Result<CachePlan> plan_cache(const MemoryDemand& demand, const SystemMemory& memory);
 
 }  // namespace pagoda

@@ -1,5 +1,5 @@
-// The memory plan: what it gives, and what it refuses with which numbers.
-#include "app/memory_plan.h"
+// The cache plan: what it gives, and what it refuses with which numbers.
+#include "app/cache_plan.h"
 
 #include <gtest/gtest.h>
 
@@ -15,17 +15,17 @@ MemoryDemand small_demand() {
           .model_context = 64};
 }
 
-TEST(MemoryPlan, TheCacheNeverExceedsWhatItsSequencesCanUse) {
-  const auto plan = plan_memory(small_demand(), {.available_bytes = 1'000'000});
+TEST(CachePlan, TheCacheNeverExceedsWhatItsSequencesCanUse) {
+  const auto plan = plan_cache(small_demand(), {.available_bytes = 1'000'000});
   ASSERT_TRUE(plan.ok());
   EXPECT_EQ(plan->num_blocks, 2 * 16);
   EXPECT_EQ(plan->max_model_len, 64);
   EXPECT_FALSE(plan->context_limited_by_memory);
 }
 
-TEST(MemoryPlan, EverythingTogetherStaysWithinTheShareOfTheAvailableMemory) {
+TEST(CachePlan, EverythingTogetherStaysWithinTheShareOfTheAvailableMemory) {
   for (int64_t available = 1300; available < 6000; available += 37) {
-    const auto plan = plan_memory(small_demand(), {.available_bytes = available});
+    const auto plan = plan_cache(small_demand(), {.available_bytes = available});
     ASSERT_TRUE(plan.ok()) << available;
     EXPECT_LE(static_cast<double>(1100 + plan->kv_cache_bytes),
               0.9 * static_cast<double>(available));
@@ -34,54 +34,54 @@ TEST(MemoryPlan, EverythingTogetherStaysWithinTheShareOfTheAvailableMemory) {
   }
 }
 
-TEST(MemoryPlan, ADefaultContextShrinksToTheMemoryAndSaysSo) {
-  const auto plan = plan_memory(small_demand(), {.available_bytes = 1500});
+TEST(CachePlan, ADefaultContextShrinksToTheMemoryAndSaysSo) {
+  const auto plan = plan_cache(small_demand(), {.available_bytes = 1500});
   ASSERT_TRUE(plan.ok());
   EXPECT_EQ(plan->num_blocks, 6);  // (1350 - 1100) / 40
   EXPECT_EQ(plan->max_model_len, 24);
   EXPECT_TRUE(plan->context_limited_by_memory);
 }
 
-TEST(MemoryPlan, AContextAskedForThatDoesNotFitIsRefusedWithBothNumbers) {
+TEST(CachePlan, AContextAskedForThatDoesNotFitIsRefusedWithBothNumbers) {
   MemoryDemand demand = small_demand();
   demand.max_model_len = 64;
-  auto plan = plan_memory(demand, {.available_bytes = 1500});
+  auto plan = plan_cache(demand, {.available_bytes = 1500});
   ASSERT_FALSE(plan.ok());
   EXPECT_NE(plan.error().message.find("64 tokens"), std::string::npos);
   EXPECT_NE(plan.error().message.find("24 tokens"), std::string::npos);
   demand.max_model_len = 65;
-  plan = plan_memory(demand, {.available_bytes = 1'000'000});
+  plan = plan_cache(demand, {.available_bytes = 1'000'000});
   ASSERT_FALSE(plan.ok());
   EXPECT_NE(plan.error().message.find("limit of 64"), std::string::npos);
 }
 
-TEST(MemoryPlan, WeightsThatDoNotFitAreRefused) {
+TEST(CachePlan, WeightsThatDoNotFitAreRefused) {
   const auto plan =
-      plan_memory(small_demand(), {.available_bytes = 1000, .limited_by_cgroup = true});
+      plan_cache(small_demand(), {.available_bytes = 1000, .limited_by_cgroup = true});
   ASSERT_FALSE(plan.ok());
   EXPECT_EQ(plan.error().code, ErrorCode::kOverloaded);
   EXPECT_NE(plan.error().message.find("cgroup"), std::string::npos);
 }
 
-TEST(MemoryPlan, TheUsersNumberOfBlocksIsTakenUnlessItCannotFit) {
+TEST(CachePlan, TheUsersNumberOfBlocksIsTakenUnlessItCannotFit) {
   MemoryDemand demand = small_demand();
   demand.num_blocks = 5;
-  auto plan = plan_memory(demand, {.available_bytes = 10'000});
+  auto plan = plan_cache(demand, {.available_bytes = 10'000});
   ASSERT_TRUE(plan.ok());
   EXPECT_EQ(plan->num_blocks, 5);
   EXPECT_EQ(plan->max_model_len, 20);
   demand.num_blocks = 1'000'000;
-  EXPECT_FALSE(plan_memory(demand, {.available_bytes = 10'000}).ok());
+  EXPECT_FALSE(plan_cache(demand, {.available_bytes = 10'000}).ok());
 }
 
-TEST(MemoryPlan, TheUsersBytesOfCacheAreTaken) {
+TEST(CachePlan, TheUsersBytesOfCacheAreTaken) {
   MemoryDemand demand = small_demand();
   demand.kv_cache_memory_bytes = 200;
-  const auto plan = plan_memory(demand, {.available_bytes = 10'000});
+  const auto plan = plan_cache(demand, {.available_bytes = 10'000});
   ASSERT_TRUE(plan.ok());
   EXPECT_EQ(plan->num_blocks, 5);
   demand.kv_cache_memory_bytes = 39;
-  EXPECT_FALSE(plan_memory(demand, {.available_bytes = 10'000}).ok());
+  EXPECT_FALSE(plan_cache(demand, {.available_bytes = 10'000}).ok());
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Arithmetic of the memory plan.
-#include "app/memory_plan.h"
+// Arithmetic of the cache plan.
+#include "app/cache_plan.h"
 
 #include <fmt/core.h>
 
@@ -48,7 +48,7 @@ Result<int64_t> affordable_blocks(const MemoryDemand& demand, const SystemMemory
 
 }  // namespace
 
-Result<MemoryPlan> plan_memory(const MemoryDemand& demand, const SystemMemory& memory) {
+Result<CachePlan> plan_cache(const MemoryDemand& demand, const SystemMemory& memory) {
   if (demand.max_model_len && *demand.max_model_len > demand.model_context) {
     return invalid_argument(fmt::format("max-model-len: {} tokens are over the model's limit of {}",
                                         *demand.max_model_len, demand.model_context));
@@ -64,7 +64,7 @@ Result<MemoryPlan> plan_memory(const MemoryDemand& demand, const SystemMemory& m
   // Block ids are 32 bits wide.
   blocks = std::min<int64_t>(blocks, std::numeric_limits<int32_t>::max() / demand.block_size);
 
-  MemoryPlan plan;
+  CachePlan plan;
   plan.num_blocks = static_cast<int32_t>(blocks);
   plan.num_cache_tokens = blocks * demand.block_size;
   plan.kv_cache_bytes = plan.num_cache_tokens * demand.bytes_per_token;

@@ -1,0 +1,217 @@
+// Puts the layers together: checkpoint, tokenizer, backend, model, runner, engine.
+#include "app/build_engine.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "app/cache_plan.h"
+#include "app/model_folder.h"
+#include "backend/cpu/cpu_backend.h"
+#include "base/env.h"
+#include "base/system_memory.h"
+#include "base/thread_pool.h"
+#include "checkpoint/checkpoint.h"
+#include "model/model_config.h"
+#include "model/registry.h"
+#include "runner/eager_runner.h"
+#include "runner/memory_plan.h"
+
+namespace pagoda {
+namespace {
+
+// Says what was done since the last line, and how long it took.
+class PhaseClock {
+ public:
+  explicit PhaseClock(const ProgressLine& progress) : progress_(progress) {}
+
+  void done(const std::string& what) {
+    const auto now = std::chrono::steady_clock::now();
+    const double ms = std::chrono::duration<double, std::milli>(now - last_).count();
+    last_ = now;
+    progress_(fmt::format("  {:>8.1f} ms  {}", ms, what));
+  }
+
+ private:
+  const ProgressLine& progress_;
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+// What is decided before any weight is read.
+struct Decisions {
+  WeightFormat format;
+  EagerRunnerOptions runner;
+  CachePlan plan;
+  int64_t weight_bytes = 0;
+  int64_t working_bytes = 0;
+  SystemMemory memory;
+};
+
+DType kv_dtype_for(const EngineOptions& options, const WeightFormat& format) {
+  if (options.kv_cache_dtype) return *options.kv_cache_dtype;
+  return format.matrix == DType::kF32 ? DType::kF32 : DType::kBF16;
+}
+
+Result<Decisions> decide(const EngineOptions& options, const Checkpoint& checkpoint,
+                         const ModelConfig& config, const Backend& backend) {
+  Decisions decided;
+  const std::string dtype =
+      options.dtype ? std::string(format_traits(*options.dtype).name) : "auto";
+  ASSIGN_OR_RETURN(decided.format, choose_weight_format(
+                                       dtype, options.quantize_q8_0 ? "q8_0" : "none", checkpoint));
+  const StepLimits limits{
+      .max_num_batched_tokens = std::max(options.max_num_batched_tokens, options.max_num_seqs),
+      .max_num_seqs = options.max_num_seqs};
+  const DType kv_dtype = kv_dtype_for(options, decided.format);
+  ASSIGN_OR_RETURN(decided.weight_bytes, planned_weight_bytes(config, decided.format, backend));
+  ASSIGN_OR_RETURN(decided.working_bytes, step_arena_bytes(config, limits));
+  decided.memory = read_system_memory();
+  const MemoryDemand demand{.weight_bytes = decided.weight_bytes,
+                            .working_bytes = decided.working_bytes,
+                            .bytes_per_token = kv_bytes_per_block(config, 1, kv_dtype),
+                            .block_size = options.block_size,
+                            .max_num_seqs = options.max_num_seqs,
+                            .model_context = config.max_position_embeddings,
+                            .max_model_len = options.max_model_len,
+                            .num_blocks = options.num_blocks,
+                            .kv_cache_memory_bytes = options.kv_cache_memory_bytes,
+                            .memory_utilization = options.memory_utilization};
+  ASSIGN_OR_RETURN(decided.plan, plan_cache(demand, decided.memory));
+  decided.runner = {.limits = limits,
+                    .num_blocks = decided.plan.num_blocks,
+                    .block_size = options.block_size,
+                    .kv_dtype = kv_dtype};
+  return decided;
+}
+
+void report_plan(const EngineOptions& options, const Decisions& decided, const ModelConfig& config,
+                 const ProgressLine& progress) {
+  const CachePlan& plan = decided.plan;
+  progress(fmt::format(
+      "  memory: weights {} ({}) + KV cache {} ({}) + working {} = {} of {} available{}",
+      format_bytes(decided.weight_bytes), format_traits(decided.format.matrix).name,
+      format_bytes(plan.kv_cache_bytes), format_traits(decided.runner.kv_dtype).name,
+      format_bytes(decided.working_bytes),
+      format_bytes(decided.weight_bytes + plan.kv_cache_bytes + decided.working_bytes),
+      format_bytes(decided.memory.available_bytes),
+      decided.memory.limited_by_cgroup ? " (cgroup limit)" : ""));
+  progress(fmt::format("  cache: {} tokens in {} blocks of {}; up to {} sequences a step",
+                       plan.num_cache_tokens, plan.num_blocks, decided.runner.block_size,
+                       options.max_num_seqs));
+  const char* reason = options.max_model_len            ? "as asked"
+                       : plan.context_limited_by_memory ? "what the cache holds"
+                                                        : "the model's limit";
+  progress(fmt::format("  context: {} tokens ({}; the model allows {})", plan.max_model_len, reason,
+                       config.max_position_embeddings));
+}
+
+ServedModel describe(const std::string& folder, bool is_demo, ModelFolder files,
+                     const CachePlan& plan) {
+  ServedModel served;
+  const std::filesystem::path path = std::filesystem::path(folder).lexically_normal();
+  const std::string base =
+      (path.has_filename() ? path.filename() : path.parent_path().filename()).string();
+  served.names = {is_demo ? "pagoda-demo" : base.empty() || base == "." ? "model" : base};
+  // vLLM serves a model under the path it was given.
+  if (!is_demo && folder != served.names.front()) served.names.push_back(folder);
+  served.tokenizer = std::move(files.tokenizer);
+  served.chat_template = std::move(files.chat_template);
+  served.bos_token = std::move(files.bos_token);
+  served.eos_token = std::move(files.eos_token);
+  served.max_model_len = plan.max_model_len;
+  served.default_sampling = std::move(files.default_sampling);
+  served.created = std::time(nullptr);
+  return served;
+}
+
+// The vocabulary of the files must fit the matrix that produces the logits.
+Result<void> check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& config) {
+  if (tokenizer.vocab_size() <= config.vocab_size) return {};
+  return invalid_argument(
+      fmt::format("tokenizer.json has token ids up to {}, but the model's vocabulary has {}",
+                  tokenizer.vocab_size() - 1, config.vocab_size));
+}
+
+Result<std::unique_ptr<ModelRunner>> load_runner(const Checkpoint& checkpoint,
+                                                 const ModelConfig& config,
+                                                 const Decisions& decided, Backend& backend,
+                                                 PhaseClock& clock, const ProgressLine& progress) {
+  LoadCallbacks callbacks;
+  callbacks.note = [&progress](const std::string& note) { progress("  note: " + note); };
+  ASSIGN_OR_RETURN(std::unique_ptr<Model> model,
+                   load_model(checkpoint, config, decided.format, backend, callbacks));
+  clock.done(fmt::format("weights: {} packed", format_bytes(model->weight_bytes())));
+  ASSIGN_OR_RETURN(auto runner,
+                   EagerRunner::create(std::move(model), backend, decided.runner, nullptr));
+  return std::unique_ptr<ModelRunner>(std::move(runner));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<BuiltEngine>> build_engine(const EngineOptions& options,
+                                                  MetricsRegistry* metrics,
+                                                  const ProgressLine& progress) {
+  std::string folder = options.model;
+  if (folder.empty()) {
+    ASSIGN_OR_RETURN(folder, find_demo_model());
+  }
+  progress(
+      fmt::format("loading {}{}", options.model.empty() ? "the built-in demo model" : folder,
+                  options.model.empty() ? " (a small demo; give a FOLDER for a real one)" : ""));
+  PhaseClock clock(progress);
+  ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(folder));
+  auto config = parse_model_config(checkpoint.config_json());
+  if (!config.ok()) {
+    return Error{config.error().code, folder + "/config.json: " + config.error().message};
+  }
+  clock.done(fmt::format("config: {}, {} layers, {}", config->architecture, config->num_layers,
+                         format_bytes(checkpoint.num_bytes())));
+  ASSIGN_OR_RETURN(ModelFolder files,
+                   read_model_folder(folder, config->eos_token_ids, options.chat_template_file));
+  RETURN_IF_ERROR(check_vocabulary(*files.tokenizer, *config));
+  clock.done(fmt::format("tokenizer: {} tokens", files.tokenizer->vocab_size()));
+
+  auto built = std::make_unique<BuiltEngine>();
+  const int32_t num_threads = options.num_threads > 0 ? options.num_threads : usable_cores();
+  ASSIGN_OR_RETURN(built->backend,
+                   make_cpu_backend({.num_threads = num_threads,
+                                     .isa = env_value("PAGODA_CPU_ISA").value_or("")}));
+  ASSIGN_OR_RETURN(const Decisions decided, decide(options, checkpoint, *config, *built->backend));
+  clock.done(fmt::format("backend: {}, {} threads", built->backend->name(), num_threads));
+  report_plan(options, decided, *config, progress);
+  ASSIGN_OR_RETURN(built->runner,
+                   load_runner(checkpoint, *config, decided, *built->backend, clock, progress));
+  clock.done("cache and working memory");
+  built->served = describe(folder, options.model.empty(), std::move(files), decided.plan);
+  built->engine = std::make_unique<AsyncEngine>(
+      *built->runner,
+      EngineConfig{.max_model_len = decided.plan.max_model_len,
+                   .max_num_queued_requests = options.max_num_queued_requests,
+                   .vocab_size = config->vocab_size,
+                   .check_invariants = env_value("PAGODA_CHECK").value_or("0") == "1"},
+      metrics, built->served.names.front());
+  return built;
+}
+
+Result<std::string> find_demo_model() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path bin = program.parent_path();
+  // A build tree (build/PRESET/pagoda), then an installed prefix (bin/pagoda).
+  for (const auto& place : {bin / "../../models/demo", bin / "../share/pagoda/models/demo"}) {
+    if (std::filesystem::exists(place / "config.json", error)) {
+      return place.lexically_normal().string();
+    }
+  }
+  return Error{ErrorCode::kNotFound,
+               fmt::format("the demo model is neither in {} nor in {}; give a model FOLDER",
+                           (bin / "../../models/demo").lexically_normal().string(),
+                           (bin / "../share/pagoda/models/demo").lexically_normal().string())};
+}
+
+}  // namespace pagoda
