@@ -104,6 +104,9 @@ Result<RopeConfig> parse_rope(const Json& root, int32_t max_positions) {
   }
   Fields outer(root);
   Fields fields(scaling != nullptr ? *scaling : kEmpty);
+  if (fields.real("partial_rotary_factor", 0.0, 1.0, 1.0) != 1.0) {
+    return unsupported("\"partial_rotary_factor\": heads that turn in part");
+  }
   RopeConfig rope;
   const double outer_theta = outer.real("rope_theta", 1.0, 1e12, 10000.0);
   rope.theta = fields.real("rope_theta", 1.0, 1e12, outer_theta);

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "runner/memory_plan.h"
+#include "runner/memory_use.h"
 
 namespace pagoda {
 

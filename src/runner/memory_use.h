@@ -1,0 +1,25 @@
+// Memory use: what a model that runs will hold besides its weights, known before it is loaded.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+#include "core/step.h"
+#include "model/model_config.h"
+#include "tensor/dtype.h"
+
+namespace pagoda {
+
+// All in bytes. With planned_weight_bytes() of model/registry.h they sum up to what a model takes.
+
+// K and V of all layers for one token. `kv_dtype` is kBF16 or kF32.
+int64_t kv_bytes_per_token(const ModelConfig& config, DType kv_dtype);
+
+// Activations of the largest step: what Backend::reserve_arena is given. kUnsupported for an
+// unknown architecture.
+Result<int64_t> step_arena_bytes(const ModelConfig& config, const StepLimits& limits);
+
+// Scratch of the samplers of `num_threads` threads.
+int64_t sampler_bytes(const ModelConfig& config, int32_t num_threads);
+
+}  // namespace pagoda
