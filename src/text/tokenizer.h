@@ -30,6 +30,8 @@ struct TokenizerData {
   bool add_prefix_space = false;
   std::vector<int32_t> prefix_ids;  // put before a text when special tokens are asked for (BOS)
   std::vector<int32_t> suffix_ids;
+  bool normalize_nfc = false;   // text is brought to normalisation form C first
+  bool drop_unmatched = false;  // text between two matches of split_pattern is left out
 };
 
 // Reads the text of a tokenizer.json. kInvalidArgument for what is malformed, kUnsupported (naming

@@ -1,0 +1,218 @@
+// UTF-8 and character classes, on utf8proc's tables.
+#include "text/unicode.h"
+
+#include <utf8proc.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace pagoda {
+namespace {
+
+constexpr uint64_t kHighBits = 0x8080808080808080ULL;
+
+uint8_t byte_at(std::string_view text, size_t i) {
+  return static_cast<uint8_t>(text[i]);
+}
+
+// Length of a well-formed character at the start of `text`, or minus the length of the maximal
+// subpart there (at least 1), with `unfinished` set when more bytes could complete it.
+struct Scan {
+  int32_t length = 0;  // bytes that belong together
+  bool valid = false;
+  bool unfinished = false;
+};
+
+Scan scan_character(std::string_view text) {
+  const uint8_t lead = byte_at(text, 0);
+  if (lead < 0x80) return {1, true, false};
+  int32_t length = 0;
+  uint8_t low = 0x80, high = 0xBF;  // range of the second byte, Unicode table 3-7
+  if (lead >= 0xC2 && lead <= 0xDF) {
+    length = 2;
+  } else if (lead >= 0xE0 && lead <= 0xEF) {
+    length = 3;
+    if (lead == 0xE0) low = 0xA0;
+    if (lead == 0xED) high = 0x9F;
+  } else if (lead >= 0xF0 && lead <= 0xF4) {
+    length = 4;
+    if (lead == 0xF0) low = 0x90;
+    if (lead == 0xF4) high = 0x8F;
+  } else {
+    return {1, false, false};
+  }
+  for (int32_t i = 1; i < length; ++i) {
+    const auto at = static_cast<size_t>(i);
+    if (at >= text.size()) return {i, false, true};
+    const uint8_t byte = byte_at(text, at);
+    if (byte < low || byte > high) return {i, false, false};
+    low = 0x80;
+    high = 0xBF;
+  }
+  return {length, true, false};
+}
+
+size_t skip_ascii(std::string_view text, size_t offset) {
+  while (offset + sizeof(uint64_t) <= text.size()) {
+    uint64_t word = 0;
+    std::memcpy(&word, text.data() + offset, sizeof(word));
+    if ((word & kHighBits) != 0) break;
+    offset += sizeof(word);
+  }
+  while (offset < text.size() && byte_at(text, offset) < 0x80) ++offset;
+  return offset;
+}
+
+utf8proc_category_t category_of(char32_t code_point) {
+  return utf8proc_category(static_cast<utf8proc_int32_t>(code_point));
+}
+
+}  // namespace
+
+bool is_valid_utf8(std::string_view text) {
+  size_t offset = 0;
+  while ((offset = skip_ascii(text, offset)) < text.size()) {
+    const Scan scan = scan_character(text.substr(offset, 4));
+    if (!scan.valid) return false;
+    offset += static_cast<size_t>(scan.length);
+  }
+  return true;
+}
+
+char32_t next_code_point(std::string_view text, size_t& offset) {
+  DCHECK(offset < text.size());
+  const uint8_t lead = byte_at(text, offset++);
+  if (lead < 0x80) return lead;
+  const int32_t following = lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : 3;
+  char32_t code_point = lead & (0x3FU >> following);
+  for (int32_t i = 0; i < following && offset < text.size(); ++i) {
+    code_point = (code_point << 6) | (byte_at(text, offset++) & 0x3FU);
+  }
+  return code_point;
+}
+
+void append_utf8(std::string& out, char32_t code_point) {
+  const auto put = [&out](char32_t byte) { out.push_back(static_cast<char>(byte)); };
+  if (code_point < 0x80) {
+    put(code_point);
+  } else if (code_point < 0x800) {
+    put(0xC0U | (code_point >> 6));
+    put(0x80U | (code_point & 0x3FU));
+  } else if (code_point < 0x10000) {
+    put(0xE0U | (code_point >> 12));
+    put(0x80U | ((code_point >> 6) & 0x3FU));
+    put(0x80U | (code_point & 0x3FU));
+  } else {
+    put(0xF0U | (code_point >> 18));
+    put(0x80U | ((code_point >> 12) & 0x3FU));
+    put(0x80U | ((code_point >> 6) & 0x3FU));
+    put(0x80U | (code_point & 0x3FU));
+  }
+}
+
+int64_t count_code_points(std::string_view text) {
+  int64_t count = 0;
+  for (const char c : text) count += (static_cast<uint8_t>(c) & 0xC0U) != 0x80U;
+  return count;
+}
+
+size_t append_utf8_lossy(std::string_view bytes, std::string& out) {
+  size_t offset = 0;
+  while (offset < bytes.size()) {
+    const size_t ascii_end = skip_ascii(bytes, offset);
+    out.append(bytes.substr(offset, ascii_end - offset));
+    offset = ascii_end;
+    if (offset >= bytes.size()) break;
+    const Scan scan = scan_character(bytes.substr(offset, 4));
+    if (scan.unfinished) return offset;
+    const auto length = static_cast<size_t>(scan.length);
+    out.append(scan.valid ? bytes.substr(offset, length) : kReplacementCharacter);
+    offset += length;
+  }
+  return offset;
+}
+
+std::string normalize_nfc(std::string_view text) {
+  if (skip_ascii(text, 0) == text.size()) return std::string(text);
+  utf8proc_uint8_t* mapped = nullptr;
+  const utf8proc_ssize_t length =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                   static_cast<utf8proc_ssize_t>(text.size()), &mapped,
+                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  if (length < 0) return std::string(text);
+  std::string result(reinterpret_cast<const char*>(mapped), static_cast<size_t>(length));
+  std::free(mapped);
+  return result;
+}
+
+bool is_white_space(char32_t c) {
+  if (c < 0x80) return c == ' ' || (c >= 0x09 && c <= 0x0D);
+  return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
+         c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+bool is_python_space(char32_t c) {
+  return is_white_space(c) || (c >= 0x1C && c <= 0x1F);
+}
+
+bool is_word_character(char32_t code_point) {
+  switch (category_of(code_point)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_PC: return true;
+    default: return false;
+  }
+}
+
+bool is_upper(char32_t code_point) {
+  return utf8proc_isupper(static_cast<utf8proc_int32_t>(code_point)) != 0;
+}
+
+bool is_lower(char32_t code_point) {
+  return utf8proc_islower(static_cast<utf8proc_int32_t>(code_point)) != 0;
+}
+
+bool is_letter(char32_t code_point) {
+  const utf8proc_category_t category = category_of(code_point);
+  return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
+}
+
+bool is_decimal_digit(char32_t code_point) {
+  return category_of(code_point) == UTF8PROC_CATEGORY_ND;
+}
+
+std::string to_upper(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t offset = 0; offset < text.size();) {
+    const char32_t c = next_code_point(text, offset);
+    if (c == 0xDF) {
+      out += "SS";
+    } else {
+      append_utf8(out, static_cast<char32_t>(utf8proc_toupper(static_cast<int32_t>(c))));
+    }
+  }
+  return out;
+}
+
+std::string to_lower(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t offset = 0; offset < text.size();) {
+    const char32_t c = next_code_point(text, offset);
+    append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<int32_t>(c))));
+  }
+  return out;
+}
+
+}  // namespace pagoda
