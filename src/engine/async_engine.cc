@@ -46,12 +46,14 @@ struct AsyncEngine::Impl {
 
   // The engine thread.
   void run() {
+    // Mail that came while the runner worked counts before its tokens are given out.
+    const StepHooks hooks = {.before_execute = [this] { publish(); },
+                             .after_execute = [this] { handle_mail(); }};
     while (true) {
       if (!engine.has_work()) mailbox.wait();
       handle_mail();
       if (mailbox.closed()) break;
-      // Mail that came while the runner worked counts before its tokens are given out.
-      engine.step([this] { handle_mail(); });
+      engine.step(hooks);
       publish();
     }
     handle_mail();

@@ -163,10 +163,11 @@ void Engine::stop_choice(RequestId id, int32_t choice_index) {
   post(state);
 }
 
-void Engine::step(const std::function<void()>& after_execute) {
+void Engine::step(const StepHooks& hooks) {
   if (!has_work()) return;
   const ScheduledStep step = scheduler_.schedule();
   note_scheduled(step);
+  if (hooks.before_execute) hooks.before_execute();
   Result<ModelRunnerOutput> result = execute(step.output);
   ++totals_.num_steps;
   metrics_.iteration_tokens_total.observe(step.output.num_tokens);
@@ -175,7 +176,7 @@ void Engine::step(const std::function<void()>& after_execute) {
     log_error(
         fmt::format("step_failed error=\"{}\" {}", result.error().message, describe(step.output)));
   }
-  if (after_execute) after_execute();
+  if (hooks.after_execute) hooks.after_execute();
   if (result.ok()) {
     deliver(step, std::move(result).value());
   } else {

@@ -20,6 +20,15 @@
 
 namespace pagoda {
 
+// What a caller can do in the middle of a step; either may be empty.
+struct StepHooks {
+  // The step is chosen and not yet run: stats() shows it. Must not change the engine.
+  std::function<void()> before_execute;
+  // The runner is done, its result not yet taken in. May add, abort and stop: the tokens of what it
+  // ends are dropped.
+  std::function<void()> after_execute;
+};
+
 // Single-threaded: no locks, no text, no I/O beyond the log. Whoever calls it is its thread
 // (AsyncEngine's, or a test's). `runner` and `clock` must outlive it. Every request added gets
 // exactly one final output; the destructor aborts what is left.
@@ -51,11 +60,10 @@ class Engine {
   void stop_choice(RequestId id, int32_t choice_index);
 
   bool has_work() const { return !scheduler_.empty(); }
-  // Runs one step and posts what it brought; does nothing without work. `after_execute` is called
-  // when the runner is done and before its result is taken in: it may add, abort and stop, and the
-  // tokens of what it ended are dropped. A step that fails (an Error, an exception, a result that
-  // is not what was asked for) ends its requests with kError; the others go on.
-  void step(const std::function<void()>& after_execute = {});
+  // Runs one step and posts what it brought; does nothing without work. A step that fails (an
+  // Error, an exception, a result that is not what was asked for) ends its requests with kError;
+  // the others go on.
+  void step(const StepHooks& hooks = {});
 
   EngineStats stats() const;
   // Requests that have had their first step or ended before it.

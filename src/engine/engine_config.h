@@ -12,7 +12,7 @@ struct EngineConfig {
   bool check_invariants = false;  // after each step; a violation stops the process
 };
 
-// A consistent picture of the engine, taken after a step.
+// A consistent picture of the engine, taken when a step is chosen and when it is done.
 struct EngineStats {
   int32_t num_running = 0;  // sequences with blocks
   int32_t num_waiting = 0;  // sequences without
