@@ -129,7 +129,7 @@ Tensor Llama::forward(Ops& ops, const ForwardBatch& batch, KvCache& cache) const
       x = ops.gather_rows(x, batch.logit_rows);
     }
     x = ops.add(x, apply(ops, w.o_proj, a));
-    x = ops.add(x, mlp(ops, w, x));
+    x = ops.keep_only(ops.add(x, mlp(ops, w, x)));
   }
   return ops.matmul(ops.rms_norm(x, *norm_, config_.rms_norm_eps), *lm_head_);  // [R, V]
 }
@@ -160,22 +160,6 @@ std::vector<WeightSpec> llama_weight_specs(const ModelConfig& config) {
     linear("mlp.down_proj", hidden, ffn, config.mlp_bias);
   }
   return specs;
-}
-
-int64_t llama_activation_bytes(const ModelConfig& config, int64_t num_rows,
-                               int64_t num_logit_rows) {
-  const int64_t hidden = config.hidden_size;
-  const int64_t q = int64_t{config.num_heads} * config.head_size;
-  const int64_t kv = int64_t{config.num_kv_heads} * config.head_size;
-  const int64_t ffn = config.intermediate_size;
-  // Norm, q and k and their rotation, v, attention, projection and sum; then norm, gate, up,
-  // product, projection and sum. A bias makes one more tensor of its projection's shape.
-  int64_t layer = (hidden + 2 * q + 3 * kv + q + 2 * hidden) + (hidden + 3 * ffn + 2 * hidden);
-  if (config.attention_bias) layer += q + 2 * kv + hidden;
-  if (config.mlp_bias) layer += 2 * ffn + hidden;
-  const int64_t floats = num_rows * (hidden + config.num_layers * layer) +
-                         num_logit_rows * (2 * hidden + q + config.vocab_size);
-  return floats * static_cast<int64_t>(sizeof(float));
 }
 
 std::unique_ptr<Model> make_llama(const ModelConfig& config, const LoadedWeights& weights) {

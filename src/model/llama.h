@@ -12,9 +12,6 @@ namespace pagoda {
 // Parameter names and shapes of LlamaForCausalLM in Hugging Face's layout.
 std::vector<WeightSpec> llama_weight_specs(const ModelConfig& config);
 
-// Activations that forward() makes for T rows of which R have logits, in bytes.
-int64_t llama_activation_bytes(const ModelConfig& config, int64_t num_rows, int64_t num_logit_rows);
-
 // Touvron et al., LLaMA (2023); grouped-query attention of Ainslie et al. (2023). REQUIRES:
 // `weights` holds all of llama_weight_specs(config).
 std::unique_ptr<Model> make_llama(const ModelConfig& config, const LoadedWeights& weights);

@@ -10,7 +10,7 @@ namespace pagoda {
 namespace {
 
 constexpr std::array<Architecture, 1> kArchitectures = {{
-    {"LlamaForCausalLM", llama_weight_specs, llama_activation_bytes, make_llama},
+    {"LlamaForCausalLM", llama_weight_specs, make_llama},
 }};
 
 }  // namespace
@@ -29,6 +29,11 @@ Result<int64_t> planned_weight_bytes(const ModelConfig& config, const WeightForm
                                      const Backend& backend) {
   ASSIGN_OR_RETURN(const Architecture* architecture, find_architecture(config.architecture));
   return planned_weight_bytes(architecture->weight_specs(config), format, backend);
+}
+
+Result<std::unique_ptr<Model>> make_null_model(const ModelConfig& config) {
+  ASSIGN_OR_RETURN(const Architecture* architecture, find_architecture(config.architecture));
+  return architecture->make(config, null_weights(architecture->weight_specs(config)));
 }
 
 Result<std::unique_ptr<Model>> load_model(const Checkpoint& checkpoint, const ModelConfig& config,

@@ -18,9 +18,6 @@ struct Architecture {
   const char* name;  // as config.json's "architectures" has it
   // The parameters a checkpoint must hold.
   std::vector<WeightSpec> (*weight_specs)(const ModelConfig& config);
-  // Bytes of activations that forward() makes for `num_rows` rows of which `num_logit_rows` have
-  // logits.
-  int64_t (*activation_bytes)(const ModelConfig& config, int64_t num_rows, int64_t num_logit_rows);
   // REQUIRES: `weights` holds all of weight_specs(config).
   std::unique_ptr<Model> (*make)(const ModelConfig& config, const LoadedWeights& weights);
 };
@@ -32,6 +29,10 @@ Result<const Architecture*> find_architecture(const std::string& name);
 // as find_architecture.
 Result<int64_t> planned_weight_bytes(const ModelConfig& config, const WeightFormat& format,
                                      const Backend& backend);
+
+// A model whose weights have shapes but no contents, to be run on NullOps. Errors as
+// find_architecture.
+Result<std::unique_ptr<Model>> make_null_model(const ModelConfig& config);
 
 // Loads the checkpoint into a Model. Errors as find_architecture and load_weights.
 Result<std::unique_ptr<Model>> load_model(const Checkpoint& checkpoint, const ModelConfig& config,

@@ -8,6 +8,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "backend/null_ops.h"
+
 namespace pagoda {
 namespace {
 
@@ -150,6 +152,14 @@ Result<LoadedWeights> load_weights(const Checkpoint& checkpoint,
     }
   }
   return loaded;
+}
+
+LoadedWeights null_weights(const std::vector<WeightSpec>& specs) {
+  LoadedWeights weights;
+  for (const WeightSpec& spec : specs) {
+    weights.weights_.emplace(spec.name, null_weight(spec.shape, DType::kF32));
+  }
+  return weights;
 }
 
 }  // namespace pagoda

@@ -59,6 +59,7 @@ class LoadedWeights {
  private:
   friend Result<LoadedWeights> load_weights(const Checkpoint&, const std::vector<WeightSpec>&,
                                             const WeightFormat&, Backend&, const LoadCallbacks&);
+  friend LoadedWeights null_weights(const std::vector<WeightSpec>&);
   std::unordered_map<std::string, WeightPtr> weights_;
   int64_t num_bytes_ = 0;
 };
@@ -71,5 +72,8 @@ class LoadedWeights {
 Result<LoadedWeights> load_weights(const Checkpoint& checkpoint,
                                    const std::vector<WeightSpec>& specs, const WeightFormat& format,
                                    Backend& backend, const LoadCallbacks& callbacks);
+
+// Weights of these names and shapes without contents, for NullOps.
+LoadedWeights null_weights(const std::vector<WeightSpec>& specs);
 
 }  // namespace pagoda

@@ -15,8 +15,9 @@ namespace pagoda {
 // K and V of all layers for one token. `kv_dtype` is kBF16 or kF32.
 int64_t kv_bytes_per_token(const ModelConfig& config, DType kv_dtype);
 
-// Activations of the largest step: what Backend::reserve_arena is given. kUnsupported for an
-// unknown architecture.
+// Activations and working memory of the largest step, found by running the model on shapes alone:
+// what Backend::reserve_arena is given. kUnsupported for an unknown architecture, kOverloaded when
+// memory is refused. REQUIRES: positive limits.
 Result<int64_t> step_arena_bytes(const ModelConfig& config, const StepLimits& limits);
 
 // Scratch of the samplers of `num_threads` threads.
