@@ -20,7 +20,7 @@
 #include "model/model_config.h"
 #include "model/registry.h"
 #include "runner/eager_runner.h"
-#include "runner/memory_plan.h"
+#include "runner/memory_use.h"
 
 namespace pagoda {
 namespace {
@@ -58,7 +58,7 @@ DType kv_dtype_for(const EngineOptions& options, const WeightFormat& format) {
 }
 
 Result<Decisions> decide(const EngineOptions& options, const Checkpoint& checkpoint,
-                         const ModelConfig& config, const Backend& backend) {
+                         const ModelConfig& config, const Backend& backend, int32_t num_threads) {
   Decisions decided;
   const std::string dtype =
       options.dtype ? std::string(format_traits(*options.dtype).name) : "auto";
@@ -70,10 +70,11 @@ Result<Decisions> decide(const EngineOptions& options, const Checkpoint& checkpo
   const DType kv_dtype = kv_dtype_for(options, decided.format);
   ASSIGN_OR_RETURN(decided.weight_bytes, planned_weight_bytes(config, decided.format, backend));
   ASSIGN_OR_RETURN(decided.working_bytes, step_arena_bytes(config, limits));
+  decided.working_bytes += sampler_bytes(config, num_threads);
   decided.memory = read_system_memory();
   const MemoryDemand demand{.weight_bytes = decided.weight_bytes,
                             .working_bytes = decided.working_bytes,
-                            .bytes_per_token = kv_bytes_per_block(config, 1, kv_dtype),
+                            .bytes_per_token = kv_bytes_per_token(config, kv_dtype),
                             .block_size = options.block_size,
                             .max_num_seqs = options.max_num_seqs,
                             .model_context = config.max_position_embeddings,
@@ -179,9 +180,10 @@ Result<std::unique_ptr<BuiltEngine>> build_engine(const EngineOptions& options,
   auto built = std::make_unique<BuiltEngine>();
   const int32_t num_threads = options.num_threads > 0 ? options.num_threads : usable_cores();
   ASSIGN_OR_RETURN(built->backend,
-                   make_cpu_backend({.num_threads = num_threads,
-                                     .isa = env_value("PAGODA_CPU_ISA").value_or("")}));
-  ASSIGN_OR_RETURN(const Decisions decided, decide(options, checkpoint, *config, *built->backend));
+                   cpu::make_cpu_backend({.num_threads = num_threads,
+                                          .isa = env_value("PAGODA_CPU_ISA").value_or("")}));
+  ASSIGN_OR_RETURN(const Decisions decided,
+                   decide(options, checkpoint, *config, *built->backend, num_threads));
   clock.done(fmt::format("backend: {}, {} threads", built->backend->name(), num_threads));
   report_plan(options, decided, *config, progress);
   ASSIGN_OR_RETURN(built->runner,

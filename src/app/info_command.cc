@@ -14,7 +14,7 @@
 #include "checkpoint/checkpoint.h"
 #include "model/model_config.h"
 #include "model/registry.h"
-#include "runner/memory_plan.h"
+#include "runner/memory_use.h"
 
 namespace pagoda {
 namespace {
@@ -44,8 +44,8 @@ void print_env() {
 Result<void> print_machine(const EngineOptions& options) {
   const int32_t num_threads = options.num_threads > 0 ? options.num_threads : usable_cores();
   ASSIGN_OR_RETURN(const auto backend,
-                   make_cpu_backend({.num_threads = num_threads,
-                                     .isa = env_value("PAGODA_CPU_ISA").value_or("")}));
+                   cpu::make_cpu_backend({.num_threads = num_threads,
+                                          .isa = env_value("PAGODA_CPU_ISA").value_or("")}));
   const SystemMemory memory = read_system_memory();
   row("pagoda", fmt::format("{} ({})", program_version(), program_commit()));
   row("backend", backend->name());
@@ -71,7 +71,7 @@ void print_config(const ModelConfig& config, const Checkpoint& checkpoint) {
 Result<void> print_model(const EngineOptions& options) {
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(options.model));
   ASSIGN_OR_RETURN(const ModelConfig config, parse_model_config(checkpoint.config_json()));
-  ASSIGN_OR_RETURN(const auto backend, make_cpu_backend({.num_threads = 1, .isa = ""}));
+  ASSIGN_OR_RETURN(const auto backend, cpu::make_cpu_backend({.num_threads = 1, .isa = ""}));
   row("model", options.model);
   print_config(config, checkpoint);
   for (const DType dtype : {DType::kBF16, DType::kQ8_0}) {
@@ -80,7 +80,7 @@ Result<void> print_model(const EngineOptions& options) {
     row(fmt::format("weights as {}", format_traits(dtype).name), format_bytes(bytes));
   }
   row("KV cache, bf16",
-      fmt::format("{} a token", format_bytes(kv_bytes_per_block(config, 1, DType::kBF16))));
+      fmt::format("{} a token", format_bytes(kv_bytes_per_token(config, DType::kBF16))));
   ASSIGN_OR_RETURN(const ModelFolder files, read_model_folder(options.model, config.eos_token_ids,
                                                               options.chat_template_file));
   row("tokenizer", fmt::format("{} tokens", files.tokenizer->vocab_size()));

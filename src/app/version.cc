@@ -5,7 +5,11 @@
 
 namespace pagoda {
 
-std::string program_version() { return PAGODA_VERSION; }
-std::string program_commit() { return PAGODA_COMMIT; }
+std::string program_version() {
+  return PAGODA_VERSION;
+}
+std::string program_commit() {
+  return PAGODA_COMMIT;
+}
 
 }  // namespace pagoda
