@@ -66,7 +66,8 @@ class Ops {
   virtual void begin_step() = 0;
   // Rows of `table` [V, E] -> [T, E]. REQUIRES: ids in [0, V).
   virtual Tensor embed(const Weight& table, std::span<const int32_t> token_ids) = 0;
-  // x / sqrt(mean(x^2) + eps) * weight, row by row. weight [E].
+  // x / sqrt(mean(x^2) + eps) * weight, row by row. weight [E]; the last dimension of x may be a
+  // multiple of E, which norms each head of [T, H * D] with a weight [D].
   virtual Tensor rms_norm(const Tensor& x, const Weight& weight, float eps) = 0;
   // x [T, In] times weight [Out, In] transposed -> [T, Out].
   virtual Tensor matmul(const Tensor& x, const Weight& weight) = 0;
@@ -86,6 +87,10 @@ class Ops {
   virtual Tensor add_bias(const Tensor& x, const Weight& bias) = 0;
   virtual Tensor silu_mul(const Tensor& gate, const Tensor& up) = 0;  // gate * sigmoid(gate) * up
   virtual Tensor gather_rows(const Tensor& x, std::span<const int32_t> rows) = 0;  // [R, E]
+  // Tells that of all Tensors of this step only `x` is still needed: the others die and their
+  // memory is used again. Returns the new handle of x. A model calls it after each layer, so that
+  // the arena holds one layer instead of all.
+  virtual Tensor keep_only(const Tensor& x) = 0;
   // The R rows of a result as host memory, [R, V] row-major; valid until begin_step().
   virtual std::span<const float> read(const Tensor& x) = 0;
 };
@@ -104,7 +109,8 @@ class Backend {
   virtual int64_t packed_bytes(const Shape& shape, DType dtype) const = 0;
   virtual Ops& ops() = 0;
   // Step arena for at most `num_bytes`; kOverloaded when memory is refused. Call once before the
-  // first step.
+  // first step, with what NullOps::num_arena_bytes() says of the largest step (backend/null_ops.h);
+  // a step that needs more is a CHECK.
   virtual Result<void> reserve_arena(size_t num_bytes) = 0;
 };
 

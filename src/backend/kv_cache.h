@@ -18,14 +18,15 @@ struct KvCacheGeometry {
   int32_t head_size = 0;       // D
   DType dtype = DType::kBF16;  // kBF16 or kF32
 
-  // K and V of all layers for one block.
+  // K and V of all layers for one block; the largest int64_t when the product does not fit.
   int64_t bytes_per_block() const;
 };
 
-// Keys and values of every block: [L, 2, N, K, B, D] row-major (one contiguous [B, D] page for each
-// head, K pages and V pages apart), so that attention reads each head's page as one stream. Owned
-// by the runner; written and read only inside Ops::attention, on the engine thread and its workers.
-// Allocated once, never grown.
+// Keys and values of every block: [L, 2, N, K, page], one contiguous page for each head, K pages
+// and V pages apart, so that attention reads each head's page as one stream. A V page is [B, D]
+// row-major; a K page is [D, B], so that the scores of neighbouring keys are computed side by side.
+// Owned by the runner; written and read only inside Ops::attention, on the engine thread and its
+// workers. Allocated once, never grown.
 class KvCache {
  public:
   // kOverloaded when memory is refused, kInvalidArgument for a geometry with a non-positive count
@@ -33,7 +34,7 @@ class KvCache {
   static Result<KvCache> create(const KvCacheGeometry& geometry);
 
   const KvCacheGeometry& geometry() const { return geometry_; }
-  // First byte of the [B, D] page of one layer, block and head; `value` picks V over K.
+  // First byte of the page of one layer, block and head; `value` picks V over K.
   std::byte* page(int32_t layer, bool value, int32_t block, int32_t kv_head);
 
  private:

@@ -1,0 +1,182 @@
+// Paged attention. Keys are taken in chunks of fixed positions, so a row's result depends on its
+// own position and cache alone.
+#include "backend/cpu/attention.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "base/check.h"
+
+namespace pagoda::cpu {
+namespace {
+
+int32_t group_size(const AttentionParams& params) {
+  return params.num_heads / params.num_kv_heads;
+}
+
+// Writes one token's head into its slot of a K page [D, B] and a V page [B, D].
+void write_slot(const float* k, const float* v, int32_t slot, const KvCacheGeometry& g,
+                std::byte* k_page, std::byte* v_page) {
+  const int64_t block_size = g.block_size;
+  const int64_t head_size = g.head_size;
+  if (g.dtype == DType::kF32) {
+    auto* keys = reinterpret_cast<float*>(k_page);
+    for (int64_t d = 0; d < head_size; ++d) keys[d * block_size + slot] = k[d];
+    std::memcpy(reinterpret_cast<float*>(v_page) + slot * head_size, v,
+                static_cast<size_t>(head_size) * sizeof(float));
+    return;
+  }
+  auto* keys = reinterpret_cast<uint16_t*>(k_page);
+  auto* values = reinterpret_cast<uint16_t*>(v_page) + slot * head_size;
+  for (int64_t d = 0; d < head_size; ++d) keys[d * block_size + slot] = float_to_bf16(k[d]);
+  for (int64_t d = 0; d < head_size; ++d) values[d] = float_to_bf16(v[d]);
+}
+
+}  // namespace
+
+// Buffers of one tile, cut from one allocation: queries and sums [Q, stride], scores [Q, 64].
+struct AttentionDriver::Workspace {
+  Workspace(std::vector<float>& floats, int32_t head_size)
+      : stride((head_size + kLanes - 1) / kLanes * kLanes) {
+    const size_t matrix = static_cast<size_t>(kMaxQueries * stride);
+    floats.resize(std::max(floats.size(), 2 * matrix + kMaxQueries * kChunkKeys));
+    queries = floats.data();
+    sums = queries + matrix;
+    scores = sums + matrix;
+  }
+  int32_t stride;
+  float* queries;
+  float* sums;
+  float* scores;
+  float max[kMaxQueries];
+  float sum[kMaxQueries];
+  float rescale[kMaxQueries];
+};
+
+AttentionDriver::AttentionDriver(const CpuKernels& kernels, ThreadPool& pool)
+    : kernels_(kernels), pool_(pool), floats_(static_cast<size_t>(pool.num_threads())) {
+}
+
+void AttentionDriver::run(const AttentionCall& call) {
+  write_cache(call);
+  tiles_.clear();
+  const int32_t group = group_size(call.params);
+  for (const AttentionSequence& sequence : call.batch.sequences) {
+    for (int32_t head = 0; head < call.params.num_kv_heads; ++head) {
+      const int32_t num_queries = sequence.num_rows * group;
+      for (int32_t query = 0; query < num_queries; query += kMaxQueries) {
+        tiles_.push_back({.sequence = &sequence,
+                          .kv_head = head,
+                          .first_query = query,
+                          .num_queries = std::min(kMaxQueries, num_queries - query)});
+      }
+    }
+  }
+  pool_.parallel_for(
+      static_cast<int64_t>(tiles_.size()), 1, [&](int64_t begin, int64_t end, int32_t worker) {
+        for (int64_t i = begin; i < end; ++i) {
+          run_tile(call, tiles_[static_cast<size_t>(i)], floats_[static_cast<size_t>(worker)]);
+        }
+      });
+}
+
+void AttentionDriver::write_cache(const AttentionCall& call) {
+  const KvCacheGeometry& g = call.cache.geometry();
+  const int64_t row_floats = int64_t{g.num_kv_heads} * g.head_size;
+  for (const AttentionSequence& sequence : call.batch.sequences) {
+    const int64_t num_tokens = int64_t{sequence.num_computed_tokens} + sequence.num_rows;
+    CHECK(static_cast<int64_t>(sequence.block_table.size()) * g.block_size >= num_tokens);
+    // A worker takes whole heads: two tokens of one K page never meet on one cache line there.
+    const int64_t work = sequence.num_rows * row_floats;
+    const int64_t grain = work < 16384 ? g.num_kv_heads : 1;
+    pool_.parallel_for(g.num_kv_heads, grain, [&](int64_t begin, int64_t end, int32_t) {
+      for (int64_t head = begin; head < end; ++head) {
+        for (int32_t i = 0; i < sequence.num_rows; ++i) {
+          const int32_t position = sequence.num_computed_tokens + i;
+          const int32_t block = sequence.block_table[static_cast<size_t>(position / g.block_size)];
+          CHECK(block >= 0 && block < g.num_blocks);
+          const int64_t from = (sequence.first_row + i) * row_floats + head * g.head_size;
+          const auto kv_head = static_cast<int32_t>(head);
+          write_slot(call.k + from, call.v + from, position % g.block_size, g,
+                     call.cache.page(call.params.layer, false, block, kv_head),
+                     call.cache.page(call.params.layer, true, block, kv_head));
+        }
+      }
+    });
+  }
+}
+
+void AttentionDriver::run_tile(const AttentionCall& call, const Tile& tile,
+                               std::vector<float>& floats) {
+  const AttentionParams& params = call.params;
+  const AttentionSequence& sequence = *tile.sequence;
+  const KvCacheGeometry& g = call.cache.geometry();
+  const bool bf16 = g.dtype == DType::kBF16;
+  const AttentionKernel& kernel = bf16 ? kernels_.attention_bf16 : kernels_.attention_f32;
+  const int32_t head_size = params.head_size;
+  const int32_t group = group_size(params);
+  Workspace w(floats, head_size);
+  // The row of vector i, and the offset of its head in q and out.
+  const auto row_of = [&](int32_t i) { return (tile.first_query + i) / group; };
+  const auto offset_of = [&](int32_t i) {
+    const int64_t row = sequence.first_row + row_of(i);
+    const int64_t head = int64_t{tile.kv_head} * group + (tile.first_query + i) % group;
+    return (row * params.num_heads + head) * head_size;
+  };
+  for (int32_t i = 0; i < tile.num_queries; ++i) {
+    const float* q = call.q + offset_of(i);
+    for (int32_t d = 0; d < head_size; ++d) w.queries[i * w.stride + d] = q[d] * params.scale;
+    std::fill_n(w.sums + i * w.stride, w.stride, 0.0F);
+    w.max[i] = std::numeric_limits<float>::lowest();
+    w.sum[i] = 0.0F;
+  }
+  const int32_t last_row = row_of(tile.num_queries - 1);
+  const int32_t num_keys = sequence.num_computed_tokens + last_row + 1;
+  const std::byte* rows[kChunkKeys];
+  const int64_t element_bytes = bf16 ? 2 : 4;
+  for (int32_t chunk = 0; chunk < num_keys; chunk += kChunkKeys) {
+    const int32_t chunk_keys = std::min(kChunkKeys, num_keys - chunk);
+    // Runs of keys that lie side by side in one page, at most one register of them.
+    for (int32_t i = 0; i < chunk_keys;) {
+      const int32_t position = chunk + i;
+      const int32_t slot = position % g.block_size;
+      const int32_t block = sequence.block_table[static_cast<size_t>(position / g.block_size)];
+      const int32_t run = std::min({kLanes, chunk_keys - i, g.block_size - slot});
+      kernel.scores(
+          {.queries = w.queries,
+           .keys = call.cache.page(params.layer, false, block, tile.kv_head) + slot * element_bytes,
+           .out = w.scores + i,
+           .key_stride = g.block_size,
+           .q_stride = w.stride,
+           .num_queries = tile.num_queries,
+           .num_keys = run,
+           .head_size = head_size});
+      const std::byte* values = call.cache.page(params.layer, true, block, tile.kv_head);
+      for (int32_t j = 0; j < run; ++j) {
+        rows[i + j] = values + (slot + j) * head_size * element_bytes;
+      }
+      i += run;
+    }
+    for (int32_t i = 0; i < tile.num_queries; ++i) {
+      const int32_t visible = sequence.num_computed_tokens + row_of(i) + 1 - chunk;
+      w.rescale[i] = kernels_.softmax_chunk(
+          w.scores + i * kChunkKeys, std::clamp(visible, 0, chunk_keys), &w.max[i], &w.sum[i]);
+    }
+    kernel.values({.probs = w.scores,
+                   .rescale = w.rescale,
+                   .values = rows,
+                   .sums = w.sums,
+                   .stride = w.stride,
+                   .num_queries = tile.num_queries,
+                   .num_keys = chunk_keys,
+                   .head_size = head_size});
+  }
+  for (int32_t i = 0; i < tile.num_queries; ++i) {
+    const float inverse = 1.0F / w.sum[i];
+    float* out = call.out + offset_of(i);
+    for (int32_t d = 0; d < head_size; ++d) out[d] = w.sums[i * w.stride + d] * inverse;
+  }
+}
+
+}  // namespace pagoda::cpu

@@ -1,0 +1,66 @@
+// CPU features (the compiler's runtime asks cpuid and the system's saved register state).
+#include "backend/cpu/cpu_info.h"
+
+#include <fmt/core.h>
+
+#include <vector>
+
+namespace pagoda::cpu {
+namespace {
+
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
+}
+
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+}
+
+std::vector<const CpuKernels*> find_supported() {
+  std::vector<const CpuKernels*> tables = {&kScalarKernels};
+  if (has_avx2()) tables.push_back(&kAvx2Kernels);
+  if (has_avx512()) tables.push_back(&kAvx512Kernels);
+  return tables;
+}
+
+}  // namespace
+
+std::span<const CpuKernels* const> supported_kernels() {
+  static const std::vector<const CpuKernels*> tables = find_supported();
+  return tables;
+}
+
+Result<const CpuKernels*> choose_kernels(std::string_view isa) {
+  const std::span<const CpuKernels* const> tables = supported_kernels();
+  if (isa.empty()) return tables.back();
+  std::string names;
+  for (const CpuKernels* table : tables) {
+    if (isa == table->isa) return table;
+    names += (names.empty() ? "" : ", ") + std::string(table->isa);
+  }
+  return invalid_argument(
+      fmt::format("CPU instruction set \"{}\" is not available; this CPU runs {} (features: {})",
+                  isa.substr(0, 40), names, cpu_features()));
+}
+
+std::string cpu_features() {
+  std::string text;
+  const auto note = [&](bool present, const char* name) {
+    if (present) text += (text.empty() ? "" : " ") + std::string(name);
+  };
+  note(__builtin_cpu_supports("avx2"), "avx2");
+  note(__builtin_cpu_supports("fma"), "fma");
+  note(__builtin_cpu_supports("f16c"), "f16c");
+  note(__builtin_cpu_supports("avx512f"), "avx512f");
+  note(__builtin_cpu_supports("avx512bw"), "avx512bw");
+  note(__builtin_cpu_supports("avx512vl"), "avx512vl");
+  note(__builtin_cpu_supports("avx512dq"), "avx512dq");
+  note(__builtin_cpu_supports("avx512bf16"), "avx512bf16");
+  note(__builtin_cpu_supports("avx512vnni"), "avx512vnni");
+  return text.empty() ? "none of interest" : text;
+}
+
+}  // namespace pagoda::cpu

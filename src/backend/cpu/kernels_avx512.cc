@@ -1,0 +1,217 @@
+// Kernels for AVX-512 with BF16 and VNNI (Zen 4, Cooper Lake, Sapphire Rapids and later).
+#include "backend/cpu/kernels.h"
+
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12's own intrinsics start from deliberately undefined registers and warn about it.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <immintrin.h>
+
+namespace pagoda::cpu {
+namespace {
+
+using Vec = __m512;
+
+// 32 registers, less a few for operands.
+constexpr int kAccumulators = 16;
+
+inline __mmask16 first_lanes(int n) {
+  return static_cast<__mmask16>((1U << n) - 1U);
+}
+
+inline Vec v_zero() {
+  return _mm512_setzero_ps();
+}
+inline Vec v_set1(float value) {
+  return _mm512_set1_ps(value);
+}
+inline Vec v_load(const float* from) {
+  return _mm512_loadu_ps(from);
+}
+inline Vec v_load_n(const float* from, int n) {
+  return _mm512_maskz_loadu_ps(first_lanes(n), from);
+}
+inline void v_store(float* to, Vec value) {
+  _mm512_storeu_ps(to, value);
+}
+inline void v_store_n(float* to, Vec value, int n) {
+  _mm512_mask_storeu_ps(to, first_lanes(n), value);
+}
+inline Vec widen_bf16(__m256i bits) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+inline Vec v_load_bf16(const uint16_t* from) {
+  return widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+inline Vec v_load_bf16_n(const uint16_t* from, int n) {
+  return widen_bf16(_mm256_maskz_loadu_epi16(first_lanes(n), from));
+}
+inline Vec v_load_f16(const void* from) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(from)));
+}
+inline Vec v_add(Vec a, Vec b) {
+  return _mm512_add_ps(a, b);
+}
+inline Vec v_sub(Vec a, Vec b) {
+  return _mm512_sub_ps(a, b);
+}
+inline Vec v_mul(Vec a, Vec b) {
+  return _mm512_mul_ps(a, b);
+}
+inline Vec v_div(Vec a, Vec b) {
+  return _mm512_div_ps(a, b);
+}
+inline Vec v_max(Vec a, Vec b) {
+  return _mm512_max_ps(a, b);
+}
+inline Vec v_min(Vec a, Vec b) {
+  return _mm512_min_ps(a, b);
+}
+inline Vec v_fma(Vec a, Vec b, Vec c) {
+  return _mm512_fmadd_ps(a, b, c);
+}
+inline Vec v_abs(Vec a) {
+  return _mm512_abs_ps(a);
+}
+inline Vec v_round(Vec a) {
+  return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+// Halves away from zero: |a| + (largest float below a half), cut off, with the sign put back.
+inline Vec v_round_away(Vec a) {
+  const __m512i sign = _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(INT32_MIN));
+  const Vec cut = _mm512_roundscale_ps(_mm512_add_ps(_mm512_abs_ps(a), _mm512_set1_ps(0.49999997F)),
+                                       _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+  return _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(cut), sign));
+}
+// value * 2^n for whole n in [-126, 128]; value in [0.5, 2).
+inline Vec v_scale_by_pow2(Vec value, Vec n) {
+  return _mm512_scalef_ps(value, n);
+}
+inline Vec v_zero_below(Vec value, Vec x, Vec limit) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, limit, _CMP_NLT_UQ), value);
+}
+// To nearest even; a NaN keeps its upper bits and becomes quiet.
+inline void v_store_bf16(uint16_t* to, Vec value) {
+  const __m512i bits = _mm512_castps_si512(value);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  const __mmask16 nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
+  const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x00400000));
+  const __m512i chosen = _mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, quiet), 16);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(chosen));
+}
+
+#include "backend/cpu/elementwise-inl.h"
+// Elementwise first: the others use its helpers.
+#include "backend/cpu/attention-inl.h"
+#include "backend/cpu/matmul-inl.h"
+
+// vdpbf16ps adds two products a step to each of 16 rows; x gives the same pair to all of them.
+struct Bf16DotTile {
+  template <int T>
+  static void run(const MatmulTile& tile) {
+    Vec sums[T][2];
+    load_sums<T>(tile, sums);
+    const std::byte* w = tile.weights;
+    const std::byte* x = tile.x;
+    for (int64_t unit = 0; unit < tile.num_units; ++unit, w += 128, x += 4) {
+      const auto low = reinterpret_cast<__m512bh>(_mm512_load_si512(w));
+      const auto high = reinterpret_cast<__m512bh>(_mm512_load_si512(w + 64));
+#pragma GCC unroll 16
+      for (int t = 0; t < T; ++t) {
+        const auto pair =
+            reinterpret_cast<__m512bh>(_mm512_set1_epi32(load_int(x + t * tile.x_stride)));
+        sums[t][0] = _mm512_dpbf16_ps(sums[t][0], low, pair);
+        sums[t][1] = _mm512_dpbf16_ps(sums[t][1], high, pair);
+      }
+    }
+    store_sums<T>(tile, sums);
+  }
+};
+
+void convert_bf16(const float* x, int64_t num_elements, std::byte* out) {
+  to_bf16(x, reinterpret_cast<uint16_t*>(out), num_elements);
+  const uint16_t zero = 0;
+  if (num_elements % 2 != 0) __builtin_memcpy(out + num_elements * 2, &zero, sizeof(zero));
+}
+
+// vpdpbusd: unsigned weights (quant + 128) times signed x; starting from -128 * sum(x) takes the
+// offset back exactly.
+struct Q8DotTile {
+  using Row = Q8Row<1>;
+  template <int T>
+  static void run(const MatmulTile& tile) {
+    Vec sums[T][2];
+    load_sums<T>(tile, sums);
+    const std::byte* w = tile.weights;
+    const std::byte* x = tile.x;
+    for (int64_t unit = 0; unit < tile.num_units; ++unit, w += kQ8GroupBytes, x += Row::kBytes) {
+      __m512i dots[T][2];
+#pragma GCC unroll 16
+      for (int t = 0; t < T; ++t) {
+        dots[t][0] = _mm512_set1_epi32(load_int(x + t * tile.x_stride + Row::kOffset));
+        dots[t][1] = dots[t][0];
+      }
+#pragma GCC unroll 8
+      for (int k = 0; k < 8; ++k) {
+        const __m512i low = _mm512_load_si512(w + k * 128);
+        const __m512i high = _mm512_load_si512(w + k * 128 + 64);
+#pragma GCC unroll 16
+        for (int t = 0; t < T; ++t) {
+          const __m512i quants = _mm512_set1_epi32(load_int(x + t * tile.x_stride + k * 4));
+          dots[t][0] = _mm512_dpbusd_epi32(dots[t][0], low, quants);
+          dots[t][1] = _mm512_dpbusd_epi32(dots[t][1], high, quants);
+        }
+      }
+      const Vec low_scale = v_load_f16(w + 1024);
+      const Vec high_scale = v_load_f16(w + 1056);
+#pragma GCC unroll 16
+      for (int t = 0; t < T; ++t) {
+        const Vec scale = v_set1(load_float(x + t * tile.x_stride + Row::kScale));
+        sums[t][0] = v_fma(_mm512_cvtepi32_ps(dots[t][0]), v_mul(low_scale, scale), sums[t][0]);
+        sums[t][1] = v_fma(_mm512_cvtepi32_ps(dots[t][1]), v_mul(high_scale, scale), sums[t][1]);
+      }
+    }
+    store_sums<T>(tile, sums);
+  }
+};
+
+}  // namespace
+
+// Tokens a tile: each takes two sums (and for q8_0 two more for the group) of the 32 registers; the
+// rest holds weights, scales and the broadcast.
+extern const CpuKernels kAvx512Kernels = {
+    .isa = "avx512",
+    .f32 = {.unit_elements = 1,
+            .unit_bytes = 128,
+            .x_unit_bytes = 4,
+            .max_tokens = 12,
+            .convert = convert_f32,
+            .tile = run_tile<F32Tile, 12>},
+    .bf16 = {.unit_elements = 2,
+             .unit_bytes = 128,
+             .x_unit_bytes = 4,
+             .max_tokens = 12,
+             .convert = convert_bf16,
+             .tile = run_tile<Bf16DotTile, 12>},
+    .q8 = {.unit_elements = 32,
+           .unit_bytes = kQ8GroupBytes,
+           .x_unit_bytes = Q8Row<1>::kBytes,
+           .max_tokens = 6,
+           .convert = convert_q8<1>,
+           .tile = run_tile<Q8DotTile, 6>},
+    .attention_f32 = {.scores = scores<F32Cache>, .values = values<F32Cache>},
+    .attention_bf16 = {.scores = scores<Bf16Cache>, .values = values<Bf16Cache>},
+    .rms_norm = rms_norm,
+    .add = add,
+    .silu_mul = silu_mul,
+    .rope = rope,
+    .softmax_chunk = softmax_chunk,
+    .exp = exp_all,
+    .to_bf16 = to_bf16,
+    .from_bf16 = from_bf16,
+    .from_f16 = from_f16,
+    .quantize_q8 = quantize_q8,
+};
+
+}  // namespace pagoda::cpu

@@ -1,0 +1,198 @@
+// Kernels in plain C++: the reference that every other instruction set is tested against.
+#include "backend/cpu/kernels.h"
+
+namespace pagoda::cpu {
+namespace {
+
+struct Vec {
+  float lane[kLanes];
+};
+struct IntVec {
+  int32_t lane[kLanes];
+};
+// The four bytes of each row in two pairs: 0 and 2, then 1 and 3.
+struct QuantVec {
+  uint8_t even[2 * kLanes];
+  uint8_t odd[2 * kLanes];
+};
+
+constexpr int kAccumulators = 4;
+
+template <typename Function>
+inline Vec map(const Function& function) {
+  Vec result;
+  for (int i = 0; i < kLanes; ++i) result.lane[i] = function(i);
+  return result;
+}
+
+inline uint32_t bits_of(float value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+inline float float_of(uint32_t bits) {
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+inline float half_to_float(uint16_t bits) {
+  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000U) << 16;
+  const uint32_t exponent = (bits >> 10) & 0x1fU;
+  const uint32_t mantissa = bits & 0x3ffU;
+  if (exponent == 0x1fU) return float_of(sign | 0x7f800000U | (mantissa << 13));
+  if (exponent == 0) return float_of(sign | bits_of(static_cast<float>(mantissa) * 0x1p-24F));
+  return float_of(sign | ((exponent + 112U) << 23) | (mantissa << 13));
+}
+inline uint16_t round_bf16(float value) {
+  const uint32_t bits = bits_of(value);
+  if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<uint16_t>((bits >> 16) | 0x40U);
+  return static_cast<uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
+}
+
+inline Vec v_set1(float value) {
+  return map([&](int) { return value; });
+}
+inline Vec v_zero() {
+  return v_set1(0.0F);
+}
+inline Vec v_load(const float* from) {
+  Vec result;
+  __builtin_memcpy(&result, from, sizeof(result));
+  return result;
+}
+inline Vec v_load_n(const float* from, int n) {
+  return map([&](int i) { return i < n ? from[i] : 0.0F; });
+}
+inline void v_store(float* to, const Vec& value) {
+  __builtin_memcpy(to, &value, sizeof(value));
+}
+inline void v_store_n(float* to, const Vec& value, int n) {
+  for (int i = 0; i < n; ++i) to[i] = value.lane[i];
+}
+inline Vec v_load_bf16(const uint16_t* from) {
+  return map([&](int i) { return float_of(static_cast<uint32_t>(from[i]) << 16); });
+}
+inline Vec v_load_bf16_n(const uint16_t* from, int n) {
+  return map([&](int i) { return i < n ? float_of(static_cast<uint32_t>(from[i]) << 16) : 0.0F; });
+}
+inline Vec v_load_f16(const void* from) {
+  uint16_t bits[kLanes];
+  __builtin_memcpy(bits, from, sizeof(bits));
+  return map([&](int i) { return half_to_float(bits[i]); });
+}
+inline Vec v_add(const Vec& a, const Vec& b) {
+  return map([&](int i) { return a.lane[i] + b.lane[i]; });
+}
+inline Vec v_sub(const Vec& a, const Vec& b) {
+  return map([&](int i) { return a.lane[i] - b.lane[i]; });
+}
+inline Vec v_mul(const Vec& a, const Vec& b) {
+  return map([&](int i) { return a.lane[i] * b.lane[i]; });
+}
+inline Vec v_div(const Vec& a, const Vec& b) {
+  return map([&](int i) { return a.lane[i] / b.lane[i]; });
+}
+// Like the instructions, these give the second operand when one is a NaN.
+inline Vec v_max(const Vec& a, const Vec& b) {
+  return map([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+inline Vec v_min(const Vec& a, const Vec& b) {
+  return map([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+inline Vec v_fma(const Vec& a, const Vec& b, const Vec& c) {
+  return map([&](int i) { return __builtin_fmaf(a.lane[i], b.lane[i], c.lane[i]); });
+}
+inline Vec v_abs(const Vec& a) {
+  return map([&](int i) { return __builtin_fabsf(a.lane[i]); });
+}
+inline Vec v_round(const Vec& a) {
+  return map([&](int i) { return __builtin_nearbyintf(a.lane[i]); });
+}
+inline Vec v_round_away(const Vec& a) {
+  return map([&](int i) { return __builtin_roundf(a.lane[i]); });
+}
+inline Vec v_scale_by_pow2(const Vec& value, const Vec& n) {
+  return map([&](int i) { return __builtin_ldexpf(value.lane[i], static_cast<int>(n.lane[i])); });
+}
+inline Vec v_zero_below(const Vec& value, const Vec& x, const Vec& limit) {
+  return map([&](int i) { return x.lane[i] < limit.lane[i] ? 0.0F : value.lane[i]; });
+}
+inline void v_store_bf16(uint16_t* to, const Vec& value) {
+  for (int i = 0; i < kLanes; ++i) to[i] = round_bf16(value.lane[i]);
+}
+inline void v_load_bf16_pairs(const std::byte* from, Vec* even, Vec* odd) {
+  uint32_t words[kLanes];
+  __builtin_memcpy(words, from, sizeof(words));
+  *even = map([&](int i) { return float_of(words[i] << 16); });
+  *odd = map([&](int i) { return float_of(words[i] & 0xffff0000U); });
+}
+inline IntVec v_set1_int(int32_t value) {
+  IntVec result;
+  for (int i = 0; i < kLanes; ++i) result.lane[i] = value;
+  return result;
+}
+inline Vec v_from_int(const IntVec& x) {
+  return map([&](int i) { return static_cast<float>(x.lane[i]); });
+}
+inline QuantVec v_load_quants(const std::byte* from) {
+  QuantVec result;
+  for (int i = 0; i < 2 * kLanes; ++i) {
+    result.even[i] = static_cast<uint8_t>(from[2 * i]);
+    result.odd[i] = static_cast<uint8_t>(from[2 * i + 1]);
+  }
+  return result;
+}
+inline IntVec v_dot4(IntVec sum, const QuantVec& quants, const std::byte* x) {
+  int16_t pairs[4];
+  __builtin_memcpy(pairs, x, sizeof(pairs));
+  for (int i = 0; i < kLanes; ++i) {
+    sum.lane[i] += quants.even[2 * i] * pairs[0] + quants.even[2 * i + 1] * pairs[1];
+    sum.lane[i] += quants.odd[2 * i] * pairs[2] + quants.odd[2 * i + 1] * pairs[3];
+  }
+  return sum;
+}
+
+#include "backend/cpu/elementwise-inl.h"
+// Elementwise first: the others use its helpers.
+#include "backend/cpu/attention-inl.h"
+#include "backend/cpu/matmul-inl.h"
+// Uses matmul-inl.h.
+#include "backend/cpu/matmul_wide-inl.h"
+
+}  // namespace
+
+extern const CpuKernels kScalarKernels = {
+    .isa = "scalar",
+    .f32 = {.unit_elements = 1,
+            .unit_bytes = 128,
+            .x_unit_bytes = 4,
+            .max_tokens = 3,
+            .convert = convert_f32,
+            .tile = run_tile<F32Tile, 3>},
+    .bf16 = {.unit_elements = 2,
+             .unit_bytes = 128,
+             .x_unit_bytes = 8,
+             .max_tokens = 3,
+             .convert = convert_bf16_as_f32,
+             .tile = run_tile<Bf16Tile, 3>},
+    .q8 = {.unit_elements = 32,
+           .unit_bytes = kQ8GroupBytes,
+           .x_unit_bytes = Q8Row<2>::kBytes,
+           .max_tokens = 3,
+           .convert = convert_q8<2>,
+           .tile = run_tile<Q8Tile, 3>},
+    .attention_f32 = {.scores = scores<F32Cache>, .values = values<F32Cache>},
+    .attention_bf16 = {.scores = scores<Bf16Cache>, .values = values<Bf16Cache>},
+    .rms_norm = rms_norm,
+    .add = add,
+    .silu_mul = silu_mul,
+    .rope = rope,
+    .softmax_chunk = softmax_chunk,
+    .exp = exp_all,
+    .to_bf16 = to_bf16,
+    .from_bf16 = from_bf16,
+    .from_f16 = from_f16,
+    .quantize_q8 = quantize_q8,
+};
+
+}  // namespace pagoda::cpu

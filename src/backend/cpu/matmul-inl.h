@@ -1,0 +1,110 @@
+// Products shared by all instruction sets. Included inside the anonymous namespace of a kernel
+// file, after its Vec.
+#pragma once
+
+// The sums of T tokens x 32 rows.
+template <int T>
+inline void load_sums(const MatmulTile& tile, Vec (&sums)[T][2]) {
+  for (int t = 0; t < T; ++t) {
+    const float* from = tile.out + t * tile.out_stride;
+    sums[t][0] = tile.accumulate ? v_load(from) : v_zero();
+    sums[t][1] = tile.accumulate ? v_load(from + kLanes) : v_zero();
+  }
+}
+
+template <int T>
+inline void store_sums(const MatmulTile& tile, const Vec (&sums)[T][2]) {
+  for (int t = 0; t < T; ++t) {
+    v_store(tile.out + t * tile.out_stride, sums[t][0]);
+    v_store(tile.out + t * tile.out_stride + kLanes, sums[t][1]);
+  }
+}
+
+// Calls Tile::run<T> with T = tile.num_tokens, at most Max.
+template <typename Tile, int Max>
+void run_tile(const MatmulTile& tile) {
+  if (tile.num_tokens == Max) {
+    Tile::template run<Max>(tile);
+  } else if constexpr (Max > 1) {
+    run_tile<Tile, Max - 1>(tile);
+  }
+}
+
+inline float load_float(const std::byte* from) {
+  float value;
+  __builtin_memcpy(&value, from, sizeof(value));
+  return value;
+}
+
+inline int32_t load_int(const std::byte* from) {
+  int32_t value;
+  __builtin_memcpy(&value, from, sizeof(value));
+  return value;
+}
+
+struct F32Tile {
+  template <int T>
+  static void run(const MatmulTile& tile) {
+    Vec sums[T][2];
+    load_sums<T>(tile, sums);
+    const auto* w = reinterpret_cast<const float*>(tile.weights);
+    const std::byte* x = tile.x;
+    for (int64_t k = 0; k < tile.num_units; ++k, w += kPanelRows, x += 4) {
+      const Vec low = v_load(w);
+      const Vec high = v_load(w + kLanes);
+#pragma GCC unroll 16
+      for (int t = 0; t < T; ++t) {
+        const Vec value = v_set1(load_float(x + t * tile.x_stride));
+        sums[t][0] = v_fma(value, low, sums[t][0]);
+        sums[t][1] = v_fma(value, high, sums[t][1]);
+      }
+    }
+    store_sums<T>(tile, sums);
+  }
+};
+
+void convert_f32(const float* x, int64_t num_elements, std::byte* out) {
+  __builtin_memcpy(out, x, static_cast<size_t>(num_elements) * sizeof(float));
+}
+
+// q8_0 as x: the quants in the order that q8_dot wants, the scale, and -128 times the sum of the
+// quants, which takes back the offset of the stored weights. kQuantBytes is 1 or 2.
+template <int kQuantBytes>
+struct Q8Row {
+  static constexpr int64_t kScale = 32 * kQuantBytes;
+  static constexpr int64_t kOffset = kScale + 4;
+  static constexpr int64_t kBytes = kOffset + 4;
+};
+
+// k of one 4-byte step: x0 x1 x2 x3 as bytes, or x0 x2 x1 x3 as 16-bit numbers for multiply-adds
+// of bytes 0 and 2, then 1 and 3.
+template <int kQuantBytes>
+void convert_q8(const float* x, int64_t num_elements, std::byte* out) {
+  using Row = Q8Row<kQuantBytes>;
+  for (int64_t i = 0; i < num_elements; i += kQ8GroupElements, out += Row::kBytes) {
+    float rounded[kQ8GroupElements];
+    const float scale = quantize_group(x + i, rounded);
+    int32_t sum = 0;
+    int8_t bytes[kQ8GroupElements];
+    int16_t words[kQ8GroupElements];
+    for (int j = 0; j < kQ8GroupElements; ++j) {
+      const int quant = to_quant(rounded[j]);
+      sum += quant;
+      bytes[j] = static_cast<int8_t>(quant);
+    }
+    if constexpr (kQuantBytes == 2) {
+      for (int j = 0; j < kQ8GroupElements; j += 4) {
+        words[j] = bytes[j];
+        words[j + 1] = bytes[j + 2];
+        words[j + 2] = bytes[j + 1];
+        words[j + 3] = bytes[j + 3];
+      }
+      __builtin_memcpy(out, words, sizeof(words));
+    } else {
+      __builtin_memcpy(out, bytes, sizeof(bytes));
+    }
+    const int32_t offset = -128 * sum;
+    __builtin_memcpy(out + Row::kScale, &scale, sizeof(scale));
+    __builtin_memcpy(out + Row::kOffset, &offset, sizeof(offset));
+  }
+}

@@ -1,0 +1,58 @@
+// KvCache: checked geometry and page addresses.
+#include "backend/kv_cache.h"
+
+#include <fmt/core.h>
+
+#include <limits>
+
+#include "base/check.h"
+
+namespace pagoda {
+
+int64_t KvCacheGeometry::bytes_per_block() const {
+  int64_t bytes = 2 * format_traits(dtype).block_bytes;
+  for (const int32_t factor : {num_layers, block_size, num_kv_heads, head_size}) {
+    if (__builtin_mul_overflow(bytes, static_cast<int64_t>(factor), &bytes)) {
+      return std::numeric_limits<int64_t>::max();
+    }
+  }
+  return bytes;
+}
+
+Result<KvCache> KvCache::create(const KvCacheGeometry& geometry) {
+  const KvCacheGeometry& g = geometry;
+  if (g.num_layers <= 0 || g.num_blocks <= 0 || g.block_size <= 0 || g.num_kv_heads <= 0 ||
+      g.head_size <= 0) {
+    return invalid_argument(
+        fmt::format("KV cache: {} layers, {} blocks of {} tokens, {} heads of size {}: every count "
+                    "must be at least 1",
+                    g.num_layers, g.num_blocks, g.block_size, g.num_kv_heads, g.head_size));
+  }
+  if (g.dtype != DType::kBF16 && g.dtype != DType::kF32) {
+    return invalid_argument(
+        fmt::format("KV cache: dtype {} is neither bf16 nor f32", format_traits(g.dtype).name));
+  }
+  int64_t bytes = 0;
+  if (__builtin_mul_overflow(g.bytes_per_block(), static_cast<int64_t>(g.num_blocks), &bytes)) {
+    return Error{ErrorCode::kOverloaded,
+                 fmt::format("KV cache: {} blocks of {} bytes are more than any memory holds",
+                             g.num_blocks, g.bytes_per_block())};
+  }
+  KvCache cache;
+  cache.geometry_ = geometry;
+  ASSIGN_OR_RETURN(cache.buffer_, Buffer::allocate(static_cast<size_t>(bytes)));
+  return cache;
+}
+
+std::byte* KvCache::page(int32_t layer, bool value, int32_t block, int32_t kv_head) {
+  const KvCacheGeometry& g = geometry_;
+  DCHECK(layer >= 0 && layer < g.num_layers && block >= 0 && block < g.num_blocks);
+  DCHECK(kv_head >= 0 && kv_head < g.num_kv_heads);
+  const int64_t page_bytes =
+      int64_t{g.block_size} * g.head_size * format_traits(g.dtype).block_bytes;
+  const int64_t plane = int64_t{layer} * 2 + (value ? 1 : 0);
+  const int64_t index = (plane * g.num_blocks + block) * g.num_kv_heads + kv_head;
+  return buffer_.data() + index * page_bytes;
+}
+
+}  // namespace pagoda

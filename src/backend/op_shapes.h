@@ -1,0 +1,36 @@
+// The shape rules of Ops and the sizes of its results, shared by all backends with a step arena.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "backend/backend.h"
+
+namespace pagoda {
+
+// Every result starts on a cache line.
+inline constexpr size_t kArenaAlignment = 64;
+
+// Arena bytes of a result of `num_elements` floats.
+size_t tensor_arena_bytes(int64_t num_elements);
+// Upper bound of the working memory of a product of [T, In] with anything: one converted copy of x.
+size_t matmul_scratch_bytes(int64_t num_rows, int64_t num_inputs);
+
+// Shape of each result; a CHECK when the operands do not fit.
+Shape embed_shape(const Weight& table, int64_t num_tokens);
+Shape matmul_shape(const Tensor& x, const Weight& weight);
+Shape attention_shape(const Tensor& q, const Tensor& k, const Tensor& v,
+                      const AttentionParams& params, const AttentionBatch& batch,
+                      const KvCacheGeometry& geometry);
+Shape gather_shape(const Tensor& x, int64_t num_rows);
+// These return nothing, as the result has the shape of x.
+void check_rms_norm(const Tensor& x, const Weight& weight);
+void check_rope(const Tensor& x, int64_t num_positions, const RopeTable& table, int32_t head_size);
+void check_add_bias(const Tensor& x, const Weight& bias);
+
+// Product of all dimensions but the last, and the last.
+int64_t num_rows(const Shape& shape);
+int64_t num_columns(const Shape& shape);
+
+}  // namespace pagoda
