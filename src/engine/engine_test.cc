@@ -1,0 +1,533 @@
+// Tests of Engine, on a runner that shows every mistake in blocks and steps.
+#include "engine/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <set>
+#include <stdexcept>
+
+#include "engine/fake_runner.h"
+
+namespace pagoda {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int32_t kVocabSize = 100;
+
+// What came back for one request.
+struct Collected : OutputSink {
+  struct Choice {
+    std::vector<TokenId> tokens;
+    std::optional<FinishReason> reason;
+    std::optional<TokenId> stop_token_id;
+  };
+
+  void post(RequestOutput output) override {
+    EXPECT_EQ(num_final, 0) << "an output after the final one";
+    for (const ChoiceOutput& news : output.choices) {
+      Choice& choice = choices[news.index];
+      EXPECT_FALSE(choice.reason.has_value()) << "news of a choice after its end";
+      for (const SampledToken& token : news.tokens) choice.tokens.push_back(token.token);
+      choice.reason = news.finish_reason;
+      choice.stop_token_id = news.stop_token_id;
+    }
+    num_final += output.finished ? 1 : 0;
+    last = std::move(output);
+  }
+
+  std::map<int32_t, Choice> choices;
+  int num_final = 0;
+  RequestOutput last;
+};
+
+struct ManualClock : Clock {
+  TimePoint now() const override { return time; }
+  TimePoint time{};
+};
+
+Request make_request(int32_t num_prompt_tokens, int32_t max_tokens, uint64_t seed = 0,
+                     int32_t n = 1) {
+  Request request;
+  for (int32_t i = 0; i < num_prompt_tokens; ++i) {
+    request.prompt_token_ids.push_back((7 * i + static_cast<TokenId>(seed)) % kVocabSize);
+  }
+  request.sampling.max_tokens = max_tokens;
+  request.sampling.seed = seed;
+  request.n = n;
+  return request;
+}
+
+// What a choice of the request must give, worked out without an engine.
+Collected::Choice reference(const Request& request, int32_t choice_index, int32_t max_model_len) {
+  Collected::Choice choice;
+  std::vector<TokenId> tokens = request.prompt_token_ids;
+  const auto num_prompt_tokens = static_cast<int32_t>(tokens.size());
+  const SamplingParams& sampling = request.sampling;
+  while (!choice.reason) {
+    const TokenId next =
+        FakeRunner::next_token(tokens, num_prompt_tokens, choice_index, sampling, kVocabSize);
+    tokens.push_back(next);
+    choice.tokens.push_back(next);
+    const auto ends = [next](const std::vector<TokenId>& ids) {
+      return std::find(ids.begin(), ids.end(), next) != ids.end();
+    };
+    if ((ends(sampling.eos_token_ids) && !sampling.ignore_eos) || ends(sampling.stop_token_ids)) {
+      choice.reason = FinishReason::kStop;
+      choice.stop_token_id = next;
+    } else if (static_cast<int32_t>(choice.tokens.size()) == sampling.max_tokens ||
+               static_cast<int32_t>(tokens.size()) == max_model_len) {
+      choice.reason = FinishReason::kLength;
+    }
+  }
+  return choice;
+}
+
+// An engine on a FakeRunner. submit() adds a request under the next id.
+class World {
+ public:
+  explicit World(const FakeRunnerConfig& config = {}, int32_t max_model_len = 100)
+      : max_model_len_(max_model_len), runner(config) {
+    start();
+  }
+  void start() {
+    engine = std::make_unique<Engine>(runner,
+                                      EngineConfig{.max_model_len = max_model_len_,
+                                                   .max_num_queued_requests = 1000,
+                                                   .vocab_size = kVocabSize,
+                                                   .check_invariants = false},
+                                      EngineMetrics{}, clock);
+  }
+
+  RequestId submit(Request request) {
+    EXPECT_TRUE(engine->check(request).ok());
+    const RequestId id = requests.size() + 1;
+    requests[id] = request;
+    sinks[id] = std::make_shared<Collected>();
+    engine->add(id, std::move(request), sinks[id]);
+    return id;
+  }
+  void step(const StepHooks& hooks = {}) {
+    engine->step(hooks);
+    const Result<void> checked = engine->check_invariants();
+    ASSERT_TRUE(checked.ok()) << checked.error().message;
+  }
+  void run_until_idle() {
+    for (int i = 0; engine->has_work(); ++i) {
+      ASSERT_LT(i, 10000) << "no progress";
+      step();
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  }
+  // Every choice of the request ran to its own end and gave what it must.
+  void expect_complete(RequestId id) {
+    EXPECT_EQ(sinks[id]->num_final, 1);
+    for (int32_t i = 0; i < requests[id].n; ++i) {
+      const Collected::Choice want = reference(requests[id], i, max_model_len_);
+      EXPECT_EQ(sinks[id]->choices[i].tokens, want.tokens) << "request " << id << " choice " << i;
+      EXPECT_EQ(sinks[id]->choices[i].reason, want.reason);
+      EXPECT_EQ(sinks[id]->choices[i].stop_token_id, want.stop_token_id);
+    }
+  }
+
+ private:
+  int32_t max_model_len_;
+
+ public:
+  ManualClock clock;
+  FakeRunner runner;
+  std::unique_ptr<Engine> engine;
+  std::map<RequestId, Request> requests;
+  std::map<RequestId, std::shared_ptr<Collected>> sinks;
+};
+
+TEST(Engine, GivesTheTokensOfTheRunnerAndThenOneFinalOutput) {
+  World world;
+  const RequestId id = world.submit(make_request(10, 5));
+  world.run_until_idle();
+  world.expect_complete(id);
+  EXPECT_EQ(world.sinks[id]->choices[0].reason, FinishReason::kLength);
+  EXPECT_EQ(world.sinks[id]->last.num_prompt_tokens, 10);
+  EXPECT_EQ(world.engine->stats().num_generation_tokens, 5);
+  EXPECT_EQ(world.engine->stats().num_prompt_tokens, 10);
+  EXPECT_EQ(world.engine->stats().num_steps, 5);
+}
+
+TEST(Engine, PreemptedRequestContinuesWhereItStopped) {
+  World world({.num_blocks = 6, .block_size = 4});
+  const RequestId first = world.submit(make_request(8, 12, 1));
+  const RequestId second = world.submit(make_request(8, 12, 2));
+  world.run_until_idle();
+  EXPECT_GT(world.engine->stats().num_preemptions, 0);
+  EXPECT_EQ(world.sinks[second]->last.num_preemptions, world.engine->stats().num_preemptions);
+  world.expect_complete(first);
+  world.expect_complete(second);
+  EXPECT_EQ(world.engine->stats().num_free_blocks, 6);
+}
+
+TEST(Engine, ChoicesAreIndependentAndTheRequestEndsWithTheLast) {
+  World world({.num_blocks = 64, .block_size = 4, .max_num_batched_tokens = 16, .max_num_seqs = 3});
+  Request request = make_request(21, 30, 3, 8);
+  for (TokenId id = 0; id < 10; ++id) request.sampling.eos_token_ids.push_back(id);
+  const RequestId id = world.submit(request);
+  world.run_until_idle();
+  world.expect_complete(id);
+  EXPECT_NE(world.sinks[id]->choices[0].tokens, world.sinks[id]->choices[1].tokens);
+}
+
+TEST(Engine, EndsAtTheModelsContext) {
+  World world({}, 20);
+  const RequestId id = world.submit(make_request(15, 50));
+  world.run_until_idle();
+  world.expect_complete(id);
+  EXPECT_EQ(world.sinks[id]->choices[0].tokens.size(), 5U);
+}
+
+TEST(Engine, RefusesWhatCanNeverRunAndNamesTheNumbers) {
+  World world({.num_blocks = 10, .block_size = 4}, 50);
+  const auto message = [&](const Request& request) {
+    const Result<void> checked = world.engine->check(request);
+    if (checked.ok()) return std::string("accepted");
+    EXPECT_EQ(checked.error().code, ErrorCode::kInvalidArgument);
+    return checked.error().message;
+  };
+  EXPECT_EQ(message(make_request(39, 1)), "accepted");
+  EXPECT_THAT(message(make_request(0, 1)), HasSubstr("no tokens"));
+  EXPECT_THAT(message(make_request(50, 1)), testing::ContainsRegex("50 tokens.*50 tokens"));
+  EXPECT_THAT(message(make_request(20, 21)), testing::ContainsRegex("need 41 .*holds 40"));
+  EXPECT_THAT(message(make_request(20, 2147483647)), testing::ContainsRegex("need 50 .*holds 40"));
+  EXPECT_THAT(message(make_request(5, 0)), HasSubstr("max_tokens is 0"));
+  EXPECT_THAT(message(make_request(5, 1, 0, 0)), HasSubstr("n is 0"));
+  EXPECT_THAT(message(make_request(5, 1, 0, 129)),
+              HasSubstr("n is 129, must be between 1 and 128"));
+  Request request = make_request(5, 1);
+  request.prompt_token_ids[2] = kVocabSize;
+  EXPECT_THAT(message(request), HasSubstr("token id 100 is outside the vocabulary of 100"));
+  request.prompt_token_ids[2] = -1;
+  EXPECT_THAT(message(request), HasSubstr("token id -1"));
+}
+
+TEST(Engine, AFailedStepEndsItsRequestsAndNoOther) {
+  World world({.num_blocks = 64, .block_size = 4, .max_num_batched_tokens = 64, .max_num_seqs = 2});
+  const RequestId first = world.submit(make_request(5, 9, 1));
+  const RequestId second = world.submit(make_request(5, 9, 2));
+  const RequestId third = world.submit(make_request(5, 9, 3));
+  world.step();
+  world.runner.before_step = [](const SchedulerOutput&) -> Result<void> {
+    return Error{ErrorCode::kInternal, "the device is lost"};
+  };
+  world.step();
+  world.runner.before_step = nullptr;
+  for (const RequestId id : {first, second}) {
+    EXPECT_EQ(world.sinks[id]->num_final, 1);
+    EXPECT_EQ(world.sinks[id]->choices[0].tokens.size(), 1U);
+    EXPECT_EQ(world.sinks[id]->choices[0].reason, FinishReason::kError);
+    EXPECT_EQ(world.sinks[id]->last.error->message, "the device is lost");
+  }
+  world.run_until_idle();
+  world.expect_complete(third);
+  EXPECT_FALSE(world.sinks[third]->last.error.has_value());
+}
+
+TEST(Engine, AnExceptionInAStepIsAFailedStep) {
+  World world;
+  const RequestId first = world.submit(make_request(5, 9));
+  world.runner.before_step = [](const SchedulerOutput&) -> Result<void> {
+    throw std::runtime_error("out of range");
+  };
+  world.step();
+  world.runner.before_step = nullptr;
+  EXPECT_THAT(world.sinks[first]->last.error->message, HasSubstr("out of range"));
+  const RequestId second = world.submit(make_request(5, 9));
+  world.run_until_idle();
+  world.expect_complete(second);
+}
+
+TEST(Engine, AFailedStepIsLoggedWithItsBlocksAndWithoutItsTokens) {
+  World world;
+  Request request = make_request(5, 9);
+  for (TokenId& id : request.prompt_token_ids) id = 77;
+  world.submit(request);
+  world.runner.before_step = [](const SchedulerOutput&) -> Result<void> {
+    return Error{ErrorCode::kInternal, "lost"};
+  };
+  testing::internal::CaptureStderr();
+  world.step();
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("error=\"lost\" num_sequences=1 num_tokens=5 [id=1 choice=0 tokens=5 "
+                             "prompt=5 computed=0 scheduled=5 blocks=0,1]"));
+  EXPECT_THAT(log.substr(log.find("step_failed")), testing::Not(HasSubstr("77")));
+}
+
+// Answers each step as told.
+struct ScriptedRunner : ModelRunner {
+  KvCacheSpec kv_cache_spec() const override {
+    return {.num_blocks = 8, .block_size = 4, .bytes_per_block = 1};
+  }
+  StepLimits step_limits() const override {
+    return {.max_num_batched_tokens = 8, .max_num_seqs = 8};
+  }
+  Result<ModelRunnerOutput> execute(const SchedulerOutput&) override { return output; }
+  ModelRunnerOutput output;
+};
+
+TEST(Engine, AResultThatWasNotAskedForIsAFailedStep) {
+  const auto token = [](SequenceId id, TokenId token_id) {
+    return SampledToken{.sequence_id = id, .token = token_id, .logprob = 0.0F, .top_logprobs = {}};
+  };
+  const std::vector<std::vector<SampledToken>> wrong = {
+      {}, {token(1, 3), token(2, 3)}, {token(2, 3)}, {token(1, kVocabSize)}, {token(1, -1)}};
+  for (const auto& tokens : wrong) {
+    ScriptedRunner runner;
+    runner.output.tokens = tokens;
+    Engine engine(runner, {.max_model_len = 20, .vocab_size = kVocabSize});
+    const auto sink = std::make_shared<Collected>();
+    engine.add(1, make_request(3, 2), sink);
+    engine.step();
+    EXPECT_EQ(sink->num_final, 1);
+    EXPECT_EQ(sink->choices[0].reason, FinishReason::kError);
+  }
+}
+
+TEST(Engine, AbortFreesTheBlocksAndIsFinalAtOnce) {
+  World world;
+  const RequestId id = world.submit(make_request(5, 9, 0, 3));
+  world.step();
+  world.step();
+  world.engine->abort(id);
+  world.engine->abort(id);
+  EXPECT_EQ(world.sinks[id]->num_final, 1);
+  EXPECT_FALSE(world.sinks[id]->last.error.has_value());
+  EXPECT_EQ(world.sinks[id]->choices[2].reason, FinishReason::kAbort);
+  EXPECT_EQ(world.engine->stats().num_free_blocks, world.engine->stats().num_total_blocks);
+  EXPECT_FALSE(world.engine->has_work());
+}
+
+TEST(Engine, ATokenOfARequestAbortedDuringTheStepIsDropped) {
+  World world;
+  const RequestId gone = world.submit(make_request(5, 9, 1));
+  const RequestId other = world.submit(make_request(5, 9, 2));
+  world.step({.before_execute = {}, .after_execute = [&] { world.engine->abort(gone); }});
+  EXPECT_EQ(world.sinks[gone]->num_final, 1);
+  EXPECT_TRUE(world.sinks[gone]->choices[0].tokens.empty());
+  world.run_until_idle();
+  world.expect_complete(other);
+}
+
+TEST(Engine, StopChoiceEndsOneChoiceAndLeavesTheOthers) {
+  World world;
+  const RequestId id = world.submit(make_request(5, 9, 1, 2));
+  world.step();
+  world.step();
+  const size_t num_tokens = world.sinks[id]->choices[0].tokens.size();
+  world.engine->stop_choice(id, 0);
+  world.engine->stop_choice(id, 0);
+  world.engine->stop_choice(id, 7);
+  world.engine->stop_choice(id + 1, 0);
+  EXPECT_EQ(world.sinks[id]->num_final, 0);
+  world.run_until_idle();
+  EXPECT_EQ(world.sinks[id]->num_final, 1);
+  EXPECT_EQ(world.sinks[id]->choices[0].reason, FinishReason::kStop);
+  EXPECT_EQ(world.sinks[id]->choices[0].tokens.size(), num_tokens);
+  EXPECT_EQ(world.sinks[id]->choices[1].tokens, reference(world.requests[id], 1, 100).tokens);
+}
+
+TEST(Engine, DestroyingItAbortsWhatIsLeft) {
+  World world({.num_blocks = 64, .block_size = 4, .max_num_batched_tokens = 8, .max_num_seqs = 1});
+  const RequestId running = world.submit(make_request(5, 9));
+  const RequestId waiting = world.submit(make_request(5, 9));
+  world.step();
+  world.engine.reset();
+  for (const RequestId id : {running, waiting}) {
+    EXPECT_EQ(world.sinks[id]->num_final, 1);
+    EXPECT_EQ(world.sinks[id]->choices[0].reason, FinishReason::kAbort);
+    EXPECT_EQ(world.sinks[id]->last.error->code, ErrorCode::kUnavailable);
+  }
+}
+
+TEST(Engine, TheFinalOutputSaysWhereTheTimeWent) {
+  World world({.num_blocks = 64, .block_size = 4, .max_num_batched_tokens = 8, .max_num_seqs = 1});
+  const auto at = [](int seconds) { return TimePoint{} + std::chrono::seconds(seconds); };
+  world.clock.time = at(10);
+  const RequestId id = world.submit(make_request(12, 2));
+  for (int i = 1; i <= 3; ++i) {
+    world.clock.time = at(10 + i);
+    world.step();
+  }
+  const RequestTimes& times = world.sinks[id]->last.times;
+  EXPECT_EQ(times.arrival, at(10));
+  EXPECT_EQ(times.first_scheduled, at(11));
+  EXPECT_EQ(times.first_token, at(12));  // the prompt takes two steps
+  EXPECT_EQ(times.finished, at(13));
+}
+
+TEST(Engine, KeepsMetrics) {
+  MetricsRegistry registry;
+  FakeRunner runner({.num_blocks = 6, .block_size = 4});
+  Engine engine(runner, {.max_model_len = 20, .vocab_size = kVocabSize},
+                EngineMetrics(&registry, "demo", 20));
+  engine.add(1, make_request(8, 12, 1), std::make_shared<Collected>());
+  engine.add(2, make_request(8, 12, 2), std::make_shared<Collected>());
+  while (engine.stats().num_finished_requests == 0) engine.step();
+  engine.abort(1);
+  engine.abort(2);
+  const std::string text = registry.render();
+  const std::string label = "{model_name=\"demo\"";
+  EXPECT_THAT(text, HasSubstr("vllm:prompt_tokens_total" + label + "} 16"));
+  EXPECT_THAT(text, HasSubstr("vllm:num_preemptions_total" + label + "} 1"));
+  EXPECT_THAT(text, HasSubstr("vllm:time_to_first_token_seconds_count" + label + "} 2"));
+  EXPECT_THAT(text, HasSubstr("vllm:e2e_request_latency_seconds_count" + label + "} 2"));
+  EXPECT_THAT(text, testing::ContainsRegex("finished_reason=\"length\"[^\n]* 1\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("finished_reason=\"abort\"[^\n]* 1\n"));
+}
+
+// One random run: arrivals, aborts, stops, several choices, failing steps, a small pool.
+class RandomRun {
+ public:
+  explicit RandomRun(uint32_t seed)
+      : random_(seed),
+        block_size_(1 + draw(5)),
+        num_blocks_(3 + draw(14)),
+        world_({.num_blocks = num_blocks_,
+                .block_size = block_size_,
+                .max_num_batched_tokens = 1 + draw(20),
+                .max_num_seqs = 1 + draw(7),
+                .vocab_size = kVocabSize},
+               kMaxModelLen) {
+    failure_percent_ = draw(2) * draw(8);
+    world_.runner.before_step = [this](const SchedulerOutput& step) { return look_at(step); };
+  }
+
+  void run() {
+    for (int i = 0; i < 150; ++i) {
+      for (int32_t arrivals = draw(3); arrivals > 0; --arrivals) arrive();
+      disturb(10);
+      step();
+      if (testing::Test::HasFatalFailure()) return;
+    }
+    for (int i = 0; world_.engine->has_work(); ++i) {
+      ASSERT_LT(i, 20000) << "no progress";
+      step();
+      if (testing::Test::HasFatalFailure()) return;
+    }
+    for (const auto& [id, sink] : world_.sinks) expect_right(id, *sink);
+    EXPECT_EQ(world_.engine->stats().num_free_blocks, num_blocks_);
+    num_preemptions = world_.engine->stats().num_preemptions;
+  }
+
+  int64_t num_preemptions = 0;
+
+ private:
+  static constexpr int32_t kMaxModelLen = 40;
+
+  // In [0, limit).
+  int32_t draw(int32_t limit) {
+    return static_cast<int32_t>(random_() % static_cast<uint32_t>(limit));
+  }
+
+  void arrive() {
+    Request request = make_request(1 + draw(20), 1 + draw(16), random_(), 1 + draw(3) * draw(2));
+    request.sampling.min_tokens = draw(4);
+    if (draw(2) == 0) request.sampling.eos_token_ids = {draw(100), draw(100), draw(100)};
+    if (draw(4) == 0) request.sampling.stop_token_ids = {draw(100), draw(100)};
+    request.sampling.ignore_eos = draw(4) == 0;
+    if (!world_.engine->check(request).ok()) return;
+    const int32_t n = request.n;
+    const RequestId id = world_.submit(std::move(request));
+    for (int32_t i = 0; i < n; ++i) choice_of_[next_sequence_id_++] = {id, i};
+  }
+
+  void disturb(int32_t percent) {
+    if (world_.requests.empty() || draw(100) >= percent) return;
+    // Mostly one of the latest, which is likely to be alive.
+    const auto num_requests = static_cast<int32_t>(world_.requests.size());
+    const auto id =
+        static_cast<RequestId>(std::max(1, num_requests - draw(std::min(num_requests, 8))));
+    disturbed_.insert(id);
+    if (draw(2) == 0) {
+      world_.engine->abort(id);
+    } else {
+      world_.engine->stop_choice(id, draw(3));
+    }
+  }
+
+  void step() {
+    num_preempted_before_ = world_.engine->stats().num_preemptions;
+    world_.step({.before_execute = {}, .after_execute = [this] { disturb(5); }});
+  }
+
+  // Sequences that had a token in the last step and are alive have one in this, or are preempted.
+  Result<void> look_at(const SchedulerOutput& step) {
+    std::set<SequenceId> now;
+    for (const ScheduledSequence& s : step.sequences) now.insert(s.id);
+    int64_t num_missing = 0;
+    for (const SequenceId id : decoding_) {
+      const auto [request_id, choice_index] = choice_of_.at(id);
+      const Collected& sink = *world_.sinks.at(request_id);
+      const auto choice = sink.choices.find(choice_index);
+      const bool ended = choice != sink.choices.end() && choice->second.reason.has_value();
+      if (!ended && now.count(id) == 0) ++num_missing;
+    }
+    EXPECT_LE(num_missing, world_.engine->stats().num_preemptions - num_preempted_before_);
+    decoding_.clear();
+    for (const ScheduledSequence& s : step.sequences) {
+      if (s.sampling != nullptr) decoding_.push_back(s.id);
+    }
+    if (draw(100) >= failure_percent_) return {};
+    if (draw(2) == 0) throw std::runtime_error("thrown");
+    return Error{ErrorCode::kInternal, "asked to fail"};
+  }
+
+  void expect_right(RequestId id, const Collected& sink) {
+    EXPECT_EQ(sink.num_final, 1) << "request " << id;
+    const Request& request = world_.requests[id];
+    ASSERT_EQ(static_cast<int32_t>(sink.choices.size()), request.n);
+    for (const auto& [index, got] : sink.choices) {
+      const Collected::Choice want = reference(request, index, kMaxModelLen);
+      const bool cut_short = got.reason == FinishReason::kError ||
+                             (disturbed_.count(id) != 0 && got.tokens.size() < want.tokens.size());
+      if (!cut_short) {
+        EXPECT_EQ(got.tokens, want.tokens) << "request " << id << " choice " << index;
+        EXPECT_EQ(got.reason, want.reason);
+        EXPECT_EQ(got.stop_token_id, want.stop_token_id);
+        continue;
+      }
+      ASSERT_LE(got.tokens.size(), want.tokens.size());
+      EXPECT_TRUE(std::equal(got.tokens.begin(), got.tokens.end(), want.tokens.begin()))
+          << "request " << id << " choice " << index;
+    }
+  }
+
+  std::mt19937 random_;
+  int32_t block_size_;
+  int32_t num_blocks_;
+  World world_;
+  int32_t failure_percent_ = 0;
+  SequenceId next_sequence_id_ = 1;  // as the engine numbers them
+  std::map<SequenceId, std::pair<RequestId, int32_t>> choice_of_;
+  std::set<RequestId> disturbed_;
+  std::vector<SequenceId> decoding_;  // had a token in the last step
+  int64_t num_preempted_before_ = 0;
+};
+
+TEST(Engine, EveryRequestGetsWhatItWouldGetAloneWhateverHappensToOthers) {
+  // Each failed step logs a line; only a failing run's are worth seeing.
+  testing::internal::CaptureStderr();
+  int64_t num_preemptions = 0;
+  for (uint32_t seed = 1; seed <= 100; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    RandomRun run(seed);
+    run.run();
+    if (HasFailure()) break;
+    num_preemptions += run.num_preemptions;
+  }
+  const std::string log = testing::internal::GetCapturedStderr();
+  if (HasFailure()) FAIL() << log.substr(log.size() - std::min<size_t>(log.size(), 2000));
+  EXPECT_GT(num_preemptions, 300);  // else the runs are too easy
+}
+
+}  // namespace
+}  // namespace pagoda
