@@ -175,7 +175,7 @@ def test_several_prompts_in_one_completion_request_answer_in_order(server):
 
 
 def test_a_conversation_is_remembered_and_parts_are_text(server):
-    parts = [{"type": "text", "text": "What is the capital"}, {"type": "text", "text": " of India?"}]
+    parts = [{"type": "text", "text": "What is the capital of India?"}]
     assert "Delhi" in server.answer([harness.HELPFUL, {"role": "user", "content": parts}])
     turns = ask("What is the capital of France?") + [
         {"role": "assistant", "content": "The capital of France is Paris."},
