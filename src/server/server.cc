@@ -1,0 +1,111 @@
+// The server put together: listener, I/O threads, service.
+#include "server/server.h"
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "server/http/io_thread.h"
+#include "server/http/listener.h"
+#include "server/service.h"
+
+namespace pagoda {
+namespace {
+
+// Time for the last events of open streams to reach their clients when the server stops.
+constexpr std::chrono::milliseconds kStopGrace{1000};
+
+HttpLimits limits_of(const ServerConfig& config) {
+  HttpLimits limits;
+  limits.max_header_bytes = config.max_header_bytes;
+  limits.max_body_bytes = config.max_body_bytes;
+  limits.max_stream_queue_bytes = config.max_stream_queue_bytes;
+  limits.idle_timeout = config.idle_timeout;
+  limits.read_timeout = config.read_timeout;
+  limits.write_timeout = config.write_timeout;
+  return limits;
+}
+
+}  // namespace
+
+// Destroyed from the bottom: first the listener, then the connections, then what they call.
+struct Server::Impl {
+  Impl(const ServerConfig& the_config, MetricsRegistry& metrics)
+      : config(the_config), service(the_config, metrics) {}
+
+  void accept(int fd);
+
+  const ServerConfig config;
+  ApiService service;
+  std::vector<std::unique_ptr<IoThread>> io_threads;
+  std::unique_ptr<Listener> listener;
+  std::mutex stop_mutex;
+};
+
+// Called by the listener's thread only.
+void Server::Impl::accept(int fd) {
+  int32_t total = 0;
+  for (const auto& io : io_threads) total += io->num_connections();
+  if (total >= config.max_connections) return IoThread::refuse(fd, service);
+  const auto least = std::ranges::min_element(io_threads, {},
+                                              [](const auto& io) { return io->num_connections(); });
+  (*least)->adopt(fd);
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
+}
+
+Server::~Server() {
+  stop();
+}
+
+Result<std::unique_ptr<Server>> Server::listen(ServerConfig config, MetricsRegistry& metrics) {
+  if (config.num_io_threads < 1 || config.num_io_threads > 64) {
+    return invalid_argument("num_io_threads must be in [1, 64], not " +
+                            std::to_string(config.num_io_threads));
+  }
+  auto impl = std::make_unique<Impl>(config, metrics);
+  for (int32_t i = 0; i < config.num_io_threads; ++i) {
+    impl->io_threads.push_back(std::make_unique<IoThread>(impl->service, limits_of(config)));
+  }
+  ASSIGN_OR_RETURN(
+      impl->listener,
+      Listener::listen({.host = config.host, .port = config.port, .uds_path = config.uds_path},
+                       [raw = impl.get()](int fd) { raw->accept(fd); }));
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+void Server::set_ready(ServedModel model, AsyncEngine& engine) {
+  impl_->service.set_ready(std::move(model), engine);
+}
+
+std::string Server::url() const {
+  return impl_->listener->url();
+}
+
+int32_t Server::port() const {
+  return impl_->listener->port();
+}
+
+void Server::begin_drain() {
+  impl_->service.begin_drain();
+  for (const auto& io : impl_->io_threads) io->begin_drain();
+}
+
+bool Server::wait_streams(std::chrono::milliseconds timeout) {
+  return impl_->service.wait_idle(timeout);
+}
+
+int32_t Server::num_active_requests() const {
+  return impl_->service.num_active();
+}
+
+void Server::stop() {
+  const std::lock_guard lock(impl_->stop_mutex);
+  begin_drain();
+  impl_->listener->stop();
+  impl_->service.stop_side_thread();
+  for (const auto& io : impl_->io_threads) io->stop(kStopGrace);
+}
+
+}  // namespace pagoda
