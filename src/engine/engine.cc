@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -15,6 +16,17 @@ namespace pagoda {
 
 namespace {
 
+// "3-9,1": runs of consecutive blocks, since a long sequence has thousands.
+void append_ranges(std::string& text, std::span<const BlockId> blocks) {
+  for (size_t begin = 0; begin < blocks.size();) {
+    size_t end = begin + 1;
+    while (end < blocks.size() && blocks[end] == blocks[end - 1] + 1) ++end;
+    text += fmt::format("{}{}", begin == 0 ? "" : ",", blocks[begin]);
+    if (end - begin > 1) text += fmt::format("-{}", blocks[end - 1]);
+    begin = end;
+  }
+}
+
 // The step as text, for the log: ids, lengths and blocks, never tokens.
 std::string describe(const SchedulerOutput& step) {
   std::string text =
@@ -24,9 +36,7 @@ std::string describe(const SchedulerOutput& step) {
         fmt::format(" [id={} choice={} tokens={} prompt={} computed={} scheduled={} blocks=", s.id,
                     s.choice_index, s.token_ids.size(), s.num_prompt_tokens, s.num_computed_tokens,
                     s.num_scheduled_tokens);
-    for (size_t i = 0; i < s.block_table.size(); ++i) {
-      text += fmt::format("{}{}", i == 0 ? "" : ",", s.block_table[i]);
-    }
+    append_ranges(text, s.block_table);
     text += "]";
   }
   return text;

@@ -42,7 +42,7 @@ struct RequestOutput {
   RequestTimes times;
 };
 
-// Receives a request's outputs. post() is called on the engine thread and must neither block nor
+// Receives a request's outputs. post() is called on the engine thread and must not block, throw or
 // call back into the engine; implementations hand the output to another thread. Held by shared_ptr:
 // it may outlive the client.
 class OutputSink {
