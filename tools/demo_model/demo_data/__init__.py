@@ -1,0 +1,1 @@
+"""Text tables and generators of the demo model's training corpus."""
