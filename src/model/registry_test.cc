@@ -1,0 +1,23 @@
+// The list of architectures.
+#include "model/registry.h"
+
+#include <gtest/gtest.h>
+
+namespace pagoda {
+namespace {
+
+TEST(Registry, UnknownArchitectureIsNamedBesideTheKnownOnes) {
+  const auto found = find_architecture("GPT2LMHeadModel");
+  ASSERT_FALSE(found.ok());
+  EXPECT_EQ(found.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(found.error().message.find("GPT2LMHeadModel"), std::string::npos);
+  EXPECT_NE(found.error().message.find("LlamaForCausalLM"), std::string::npos);
+}
+
+TEST(Registry, EveryQuestionAboutAnUnknownArchitectureIsAnError) {
+  const ModelConfig config = {.architecture = "Other"};
+  EXPECT_FALSE(make_null_model(config).ok());
+}
+
+}  // namespace
+}  // namespace pagoda
