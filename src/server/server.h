@@ -41,6 +41,7 @@ struct ServerConfig {
   std::vector<std::string> allowed_hosts;    // empty: any Host header
   std::vector<std::string> allowed_origins;  // for browsers (CORS); "*" is any; empty: none
   bool any_model = false;  // answer whatever `model` a request names, else 404 for unknown ones
+  std::optional<uint64_t> seed;  // where the seeds of requests without one come from; unset: random
   std::string version = "0.1.0";
   std::string build = "dev";  // short commit id, shown in system_fingerprint
   std::optional<uint64_t>

@@ -275,11 +275,14 @@ bool Session::head_is_acceptable() {
   const auto hosts = std::ranges::count_if(
       request_.headers, [](const auto& header) { return header.first == "host"; });
   const std::string_view expect = request_.header("expect");
+  const std::string_view coding = request_.header("transfer-encoding");
   if (request_.path.size() + request_.query.size() > core_->limits.max_target_bytes) {
     send_error(414, fmt::format("the request target is longer than {} bytes",
                                 core_->limits.max_target_bytes));
   } else if (hosts > 1 || (hosts == 0 && !http_1_0_)) {
     send_error(400, "an HTTP/1.1 request needs exactly one Host header");
+  } else if (!coding.empty() && !equals_ignoring_case(coding, "chunked")) {
+    send_error(400, "the only transfer coding known is chunked");
   } else if (!expect.empty() && !equals_ignoring_case(expect, "100-continue")) {
     send_error(417, "the only expectation known is 100-continue");
   } else {

@@ -2,13 +2,11 @@
 #include "server/openai/generation.h"
 
 #include <fmt/core.h>
-#include <openssl/rand.h>
 
 #include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <nlohmann/json.hpp>
-#include <random>
 
 namespace pagoda::openai {
 namespace {
@@ -24,15 +22,6 @@ class RunSink : public OutputSink {
   std::shared_ptr<GenerationRun> run_;
   size_t prompt_index_;
 };
-
-uint64_t draw_seed() {
-  uint64_t seed = 0;
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(&seed), sizeof(seed)) != 1) {
-    std::random_device device;
-    seed = (uint64_t{device()} << 32) | device();
-  }
-  return seed;
-}
 
 int64_t num_characters(const std::string& text) {
   return std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; });
@@ -94,7 +83,7 @@ void GenerationRun::submit_all() {
     request.prompt_token_ids = prompt.token_ids;
     request.sampling = job_.sampling;
     request.sampling.max_tokens = prompt.max_tokens;
-    request.sampling.seed = job_.seed.has_value() ? *job_.seed : draw_seed();
+    request.sampling.seed = job_.seed.has_value() ? *job_.seed : deployment_->draw_seed();
     request.n = job_.n;
     request.arrival = exchange_->request().received;
     auto id = deployment_->engine->submit(std::move(request),
@@ -167,6 +156,8 @@ void GenerationRun::process_choice(size_t prompt_index, const ChoiceOutput& outp
     deployment_->engine->stop_choice(request_ids_[prompt_index], output.index);
   }
   if (job_.sampling.num_logprobs >= 0) {
+    // The token that ended the choice is no part of its text.
+    if (delta.stop_token_id.has_value() && !delta.tokens.empty()) delta.tokens.pop_back();
     std::move(delta.tokens.begin(), delta.tokens.end(), std::back_inserter(choice.tokens));
   }
   if (delta.finish_reason.has_value() || delta.stop_string_just_matched) {

@@ -2,12 +2,14 @@
 #include "server/openai/job.h"
 
 #include <fmt/core.h>
+#include <openssl/rand.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <utility>
 
 namespace pagoda::openai {
@@ -197,13 +199,30 @@ Deployment::Deployment(ServedModel the_model, AsyncEngine& the_engine, const Ser
       engine(&the_engine),
       any_model(config.any_model),
       max_choices(config.max_choices),
-      system_fingerprint(fmt::format("b{}-{}", config.version, config.build)) {
+      system_fingerprint(fmt::format("b{}-{}", config.version, config.build)),
+      seed(config.seed) {
   size_t longest_token = 1;
   for (int32_t id = 0; id < model.tokenizer->vocab_size(); ++id) {
     longest_token = std::max(longest_token, model.tokenizer->token_bytes(id).size());
   }
   // Twice: normalisation to composed characters shortens a text.
   max_prompt_bytes = 2 * longest_token * static_cast<size_t>(std::max(model.max_model_len, 1));
+}
+
+uint64_t Deployment::draw_seed() const {
+  if (seed.has_value()) {
+    // SplitMix64 (Steele, Lea, Flood 2014): the n-th number of the sequence that `seed` begins.
+    uint64_t z = *seed + 0x9e3779b97f4a7c15 * (num_seeds_drawn.fetch_add(1) + 1);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+  }
+  uint64_t drawn = 0;
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(&drawn), sizeof(drawn)) != 1) {
+    std::random_device device;
+    drawn = (uint64_t{device()} << 32) | device();
+  }
+  return drawn;
 }
 
 Result<std::string> Deployment::resolve_model(Fields& fields) const {

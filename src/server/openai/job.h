@@ -1,6 +1,7 @@
 // GenerationJob: a checked completion request, ready for the engine.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -18,10 +19,13 @@
 
 namespace pagoda::openai {
 
-// The model being served with what request handling derives from it. Immutable after construction.
+// The model being served with what request handling derives from it. Immutable after construction,
+// but for the count of seeds drawn.
 struct Deployment {
   Deployment(ServedModel the_model, AsyncEngine& the_engine, const ServerConfig& config);
 
+  // For a request without one. Thread-safe.
+  uint64_t draw_seed() const;
   // The name to show in the reply: the one asked for. kNotFound when it is not served.
   Result<std::string> resolve_model(Fields& fields) const;
 
@@ -31,6 +35,8 @@ struct Deployment {
   int32_t max_choices = 0;
   size_t max_prompt_bytes = 0;  // a longer text cannot fit max_model_len tokens
   std::string system_fingerprint;
+  std::optional<uint64_t> seed;  // of the seeds drawn
+  mutable std::atomic<uint64_t> num_seeds_drawn = 0;
 };
 
 enum class ReplyKind { kChat, kCompletion };
