@@ -44,17 +44,15 @@ struct ServerConfig {
   std::optional<uint64_t> seed;  // where the seeds of requests without one come from; unset: random
   std::string version = "0.1.0";
   std::string build = "dev";  // short commit id, shown in system_fingerprint
-  std::optional<uint64_t>
-      seed;  // of the seeds drawn for requests without one; unset: from the system
   int32_t num_io_threads = 2;
   int32_t max_connections = 4096;
   int32_t max_choices = 128;  // n times the number of prompts, at most, in one request
   size_t max_header_bytes = size_t{16} << 10;
   size_t max_body_bytes = size_t{64} << 20;
   size_t max_stream_queue_bytes = size_t{1} << 20;  // unsent output of one stream; more ends it
-  std::chrono::milliseconds idle_timeout{std::chrono::seconds(75)};  // between requests
-  std::chrono::milliseconds read_timeout{
-      std::chrono::seconds(30)};  // header; body without progress
+  std::chrono::milliseconds idle_timeout{std::chrono::seconds(75)};   // between requests
+  std::chrono::milliseconds read_timeout{std::chrono::seconds(30)};   // of a request, plus its size
+                                                                      // at 16 KiB a second
   std::chrono::milliseconds write_timeout{std::chrono::seconds(30)};  // one write to the client
 };
 

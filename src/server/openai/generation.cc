@@ -156,8 +156,11 @@ void GenerationRun::process_choice(size_t prompt_index, const ChoiceOutput& outp
     deployment_->engine->stop_choice(request_ids_[prompt_index], output.index);
   }
   if (job_.sampling.num_logprobs >= 0) {
-    // The token that ended the choice is no part of its text.
-    if (delta.stop_token_id.has_value() && !delta.tokens.empty()) delta.tokens.pop_back();
+    // The token that ended the choice is no part of its text, unless that was asked for.
+    if (delta.stop_token_id.has_value() && !delta.tokens.empty() &&
+        !job_.text.include_stop_str_in_output) {
+      delta.tokens.pop_back();
+    }
     std::move(delta.tokens.begin(), delta.tokens.end(), std::back_inserter(choice.tokens));
   }
   if (delta.finish_reason.has_value() || delta.stop_string_just_matched) {
