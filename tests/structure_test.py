@@ -133,6 +133,8 @@ def test_excuses_name_files_that_exist():
         for path, reason in table.items():
             assert (ROOT / path).is_file(), f"{path} is excused but does not exist"
             assert len(reason) > 10, f"{path} has no reason"
+    for source, test in rules.TESTED_BY.items():
+        assert (ROOT / source).is_file() and (ROOT / test).is_file(), f"{source} or {test} does not exist"
 
 
 def test_each_banned_call_is_refused():
@@ -166,10 +168,10 @@ def test_lock_files_with_urls_or_loose_versions_are_refused():
     bad = '{\n  "a": {\n    "resolved": "https://host/a.tgz"\n  }\n}\n'
     expect(problems(rules.check_lock_files, {"x/package-lock.json": bad}), '"resolved"')
     expect(problems(rules.check_lock_files, {"x/yarn.lock": 'a@1:\n  resolved "https://host"\n'}), '"resolved"')
-    expect(problems(rules.check_lock_files, {"requirements.txt": "pytest>=7\n"}), "not pinned")
-    expect(problems(rules.check_lock_files, {"requirements.txt": "--index-url https://host\n"}), "an index or a URL")
+    expect(problems(rules.check_lock_files, {"tests/requirements.txt": "pytest>=7\n"}), "not pinned")
+    expect(problems(rules.check_lock_files, {"tests/requirements.txt": "--index-url https://host\n"}), "an index or a URL")
     good = {"package-lock.json": '{\n  "version": "1",\n  "integrity": "sha512-x"\n}\n',
-            "requirements.txt": "# tools\npytest==9.0\n"}
+            "tests/requirements.txt": "# tools\npytest==9.0\n"}
     expect(problems(rules.check_lock_files, good), None)
 
 

@@ -40,6 +40,9 @@ NO_TEST_NEEDED = {
     "src/app/main.cc": "the command line itself; tests/e2e runs it",
 }
 
+# Parts of one unit that are tested through its front: source -> the test that covers it.
+TESTED_BY = {}
+
 # Generated tables: exempt from the size of a source file, and from a test beside it.
 GENERATED = {}
 
@@ -320,10 +323,10 @@ def check_tests_beside(tree):
         if not path.endswith(".cc") or path.endswith("_test.cc"):
             continue
         has_test = path[:-3] + "_test.cc" in tree.paths
-        excused = path in NO_TEST_NEEDED or path in GENERATED
+        excused = path in NO_TEST_NEEDED or path in GENERATED or TESTED_BY.get(path) in tree.paths
         if not has_test and not excused:
             problems.append(f"{path}:1: tests: no {pathlib.PurePath(path).stem}_test.cc beside it")
-        if has_test and path in NO_TEST_NEEDED:
+        if has_test and (path in NO_TEST_NEEDED or path in TESTED_BY):
             problems.append(f"{path}:1: tests: excused from a test but has one")
     for path in tree.code():
         if path.endswith("_test.cc") and not re.search(r"^(TEST|TEST_F|TEST_P|TYPED_TEST)\(",
@@ -375,7 +378,7 @@ def check_lock_files(tree):
         if name in ("package-lock.json", "npm-shrinkwrap.json", "yarn.lock"):
             for m in re.finditer(r'^\s*"?resolved"?\s*:?\s', text, re.M):
                 problems.append(f'{path}:{line_of(text, m.end())}: lock: has a "resolved" URL')
-        if re.fullmatch(r"requirements.*\.txt", name):
+        if path.startswith("tests/") and re.fullmatch(r"requirements.*\.txt", name):
             for number, line in enumerate(text.split("\n"), 1):
                 if "://" in line or line.startswith(("-i", "--index", "--extra-index")):
                     problems.append(f"{path}:{number}: lock: names an index or a URL")
