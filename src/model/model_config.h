@@ -35,13 +35,13 @@ struct ModelConfig {
   int32_t intermediate_size = 0;        // F
   int32_t max_position_embeddings = 0;  // tokens of context
   float rms_norm_eps = 0.0F;
-  RopeConfig rope;
+  RopeConfig rope = {};
   bool tie_word_embeddings = false;  // the output matrix is the embedding
   bool attention_bias = false;       // q, k, v and o projections have one
   bool mlp_bias = false;             // gate, up and down projections have one
 
-  std::vector<int32_t> eos_token_ids;  // none, one or several
-  int32_t bos_token_id = -1;           // -1: none
+  std::vector<int32_t> eos_token_ids = {};  // none, one or several
+  int32_t bos_token_id = -1;                // -1: none
 };
 
 // Parses config.json of a Llama-like model, in the spelling of Transformers 4 (rope_theta and

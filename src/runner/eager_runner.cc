@@ -141,7 +141,12 @@ Result<ModelRunnerOutput> EagerRunner::sample(std::span<const float> logits) {
   }
   ModelRunnerOutput output;
   for (size_t i = 0; i < results.size(); ++i) {
-    ASSIGN_OR_RETURN(SampledToken token, std::move(results[i]));
+    SampledToken token;
+    if (results[i].ok()) {
+      token = std::move(results[i]).value();
+    } else {
+      token.error = std::move(results[i]).error();
+    }
     token.sequence_id = sampled_[i]->id;
     output.tokens.push_back(std::move(token));
   }

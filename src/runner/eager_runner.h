@@ -37,9 +37,9 @@ class EagerRunner final : public ModelRunner {
 
   KvCacheSpec kv_cache_spec() const override;
   StepLimits step_limits() const override { return options_.limits; }
-  // As ModelRunner::execute. kInvalidArgument for a token id outside the vocabulary; kInternal for
-  // logits that are not finite. A step that contradicts itself or the limits is a CHECK: the
-  // scheduler made it.
+  // As ModelRunner::execute. kInvalidArgument for a token id outside the vocabulary. Logits that
+  // are not finite, or an impossible choice, are an error of their sequence's token. A step that
+  // contradicts itself or the limits is a CHECK: the scheduler made it.
   Result<ModelRunnerOutput> execute(const SchedulerOutput& step) override;
 
   const Model& model() const { return *model_; }

@@ -99,15 +99,22 @@ TEST_F(EagerRunnerTest, TokensOutsideTheVocabularyAreRefusedAndTheRunnerGoesOn) 
   EXPECT_EQ(runner().execute(step)->tokens[0].token, want->tokens[0].token);
 }
 
-TEST_F(EagerRunnerTest, AnImpossibleSamplingFailsTheStepOnly) {
+TEST_F(EagerRunnerTest, AnImpossibleSamplingFailsItsSequenceAlone) {
   const SamplingParams nothing = {.allowed_token_ids = {golden_.config.vocab_size}};
-  const SchedulerOutput bad = {.sequences = {sequence(1, &nothing)}, .num_tokens = 3};
-  EXPECT_FALSE(runner().execute(bad).ok());
-  const SchedulerOutput good = {.sequences = {sequence(1, &greedy_)}, .num_tokens = 3};
-  EXPECT_TRUE(runner().execute(good).ok());
+  SchedulerOutput step = {.sequences = {sequence(1, &nothing), sequence(2, &greedy_)},
+                          .num_tokens = 6};
+  const std::vector<BlockId> other_block = {4};
+  step.sequences[1].block_table = other_block;
+  const auto output = runner().execute(step);
+  ASSERT_TRUE(output.ok());
+  ASSERT_EQ(output->tokens.size(), 2U);
+  EXPECT_TRUE(output->tokens[0].error.has_value());
+  EXPECT_EQ(output->tokens[0].sequence_id, 1U);
+  EXPECT_FALSE(output->tokens[1].error.has_value());
 }
 
 TEST_F(EagerRunnerTest, StepsThatWouldTouchForeignMemoryStopTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // the pool's threads do not survive a fork
   const SchedulerOutput good = {.sequences = {sequence(1, &greedy_)}, .num_tokens = 3};
   ASSERT_TRUE(runner().execute(good).ok());
   const auto dies = [&](const std::function<void(SchedulerOutput&)>& spoil) {

@@ -16,9 +16,7 @@ ModelConfig tiny() {
           .head_size = 16,
           .intermediate_size = 96,
           .max_position_embeddings = 512,
-          .rms_norm_eps = 1e-5F,
-          .rope = {},
-          .eos_token_ids = {}};
+          .rms_norm_eps = 1e-5F};
 }
 
 TEST(MemoryUse, CacheHoldsKeysAndValuesOfAllLayers) {
