@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "base/result.h"
 #include "core/sampling_params.h"
 #include "core/types.h"
 
@@ -40,6 +42,9 @@ struct SampledToken {
   TokenId token = 0;
   float logprob = 0.0F;                    // of `token`; set when num_logprobs >= 0
   std::vector<TokenLogprob> top_logprobs;  // most likely first, num_logprobs of them
+  // Set: no token could be chosen, which ends this sequence's request alone; the rest has no
+  // meaning.
+  std::optional<Error> error = {};
 };
 
 // In the order of SchedulerOutput::sequences, skipping those with sampling == nullptr.

@@ -240,7 +240,8 @@ Result<void> Engine::check_output(const SchedulerOutput& step,
       return internal_error(fmt::format("the runner gave no token for sequence {}", s.id));
     }
     const SampledToken& token = output.tokens[num_tokens++];
-    if (token.sequence_id != s.id || token.token < 0 || token.token >= config_.vocab_size) {
+    const bool in_vocabulary = token.token >= 0 && token.token < config_.vocab_size;
+    if (token.sequence_id != s.id || (!token.error && !in_vocabulary)) {
       return internal_error(fmt::format("the runner gave token {} for sequence {} in place of {}",
                                         token.token, token.sequence_id, s.id));
     }
@@ -252,7 +253,22 @@ Result<void> Engine::check_output(const SchedulerOutput& step,
   return {};
 }
 
+void Engine::fail_sequences(const ScheduledStep& step, const ModelRunnerOutput& output) {
+  size_t next_token = 0;
+  for (size_t i = 0; i < step.output.sequences.size(); ++i) {
+    if (step.output.sequences[i].sampling == nullptr) continue;
+    const SampledToken& token = output.tokens[next_token++];
+    if (!token.error) continue;
+    const auto found = requests_.find(step.request_ids[i]);
+    if (found == requests_.end()) continue;
+    log_error(fmt::format("sampling_failed request={} error=\"{}\"", step.request_ids[i],
+                          token.error->message));
+    end_request(*found->second, FinishReason::kError, token.error);
+  }
+}
+
 void Engine::deliver(const ScheduledStep& step, ModelRunnerOutput output) {
+  fail_sequences(step, output);
   const int64_t num_prompt_before = scheduler_.num_computed_prompt_tokens();
   std::vector<SequenceNews> all_news = scheduler_.update(step, std::move(output));
   metrics_.prompt_tokens_total.add(

@@ -292,6 +292,45 @@ TEST(Engine, AResultThatWasNotAskedForIsAFailedStep) {
   }
 }
 
+// Chooses no token for the request with this seed.
+class RefusingRunner final : public FakeRunner {
+ public:
+  static constexpr uint64_t kRefusedSeed = 666;
+  Result<ModelRunnerOutput> execute(const SchedulerOutput& step) override {
+    ASSIGN_OR_RETURN(ModelRunnerOutput output, FakeRunner::execute(step));
+    for (size_t i = 0; i < step.sequences.size(); ++i) {
+      if (step.sequences[i].sampling->seed != kRefusedSeed) continue;
+      output.tokens[i].token = -1;
+      output.tokens[i].error = Error{ErrorCode::kInternal, "no token is allowed"};
+    }
+    return output;
+  }
+};
+
+TEST(Engine, ASequenceWithoutATokenEndsItsRequestAloneInTheMiddleOfAStep) {
+  RefusingRunner runner;
+  Engine engine(runner, {.max_model_len = 20, .vocab_size = kVocabSize});
+  std::map<RequestId, std::shared_ptr<Collected>> sinks;
+  for (const RequestId id : {1, 2, 3}) {
+    sinks[id] = std::make_shared<Collected>();
+    Request request = make_request(3, 4, id);
+    request.sampling.seed = id == 2 ? RefusingRunner::kRefusedSeed : 1;
+    engine.add(id, std::move(request), sinks[id]);
+  }
+  while (engine.has_work()) engine.step();
+  EXPECT_EQ(sinks[2]->num_final, 1);
+  EXPECT_EQ(sinks[2]->choices[0].reason, FinishReason::kError);
+  EXPECT_EQ(sinks[2]->last.error->message, "no token is allowed");
+  EXPECT_TRUE(sinks[2]->choices[0].tokens.empty());
+  for (const RequestId id : {1, 3}) {
+    EXPECT_EQ(sinks[id]->num_final, 1);
+    EXPECT_EQ(sinks[id]->choices[0].tokens.size(), 4U);
+    EXPECT_FALSE(sinks[id]->last.error.has_value());
+  }
+  EXPECT_EQ(engine.stats().num_free_blocks, engine.stats().num_total_blocks);
+  EXPECT_TRUE(engine.check_invariants().ok());
+}
+
 TEST(Engine, AbortFreesTheBlocksAndIsFinalAtOnce) {
   World world;
   const RequestId id = world.submit(make_request(5, 9, 0, 3));

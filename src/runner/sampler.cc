@@ -4,10 +4,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <bit>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
+
+#include "runner/softmax.h"
 
 namespace pagoda {
 namespace {
@@ -17,24 +19,6 @@ constexpr float kBanned = -std::numeric_limits<float>::infinity();
 constexpr float kGreedyTemperature = 1e-5F;
 // Penalties and biases may drive a logit beyond float; within this bound differences stay finite.
 constexpr float kMaxLogit = 1e30F;
-
-bool all_finite(std::span<const float> values) {
-  // NaN and infinities are the floats whose exponent bits are all ones.
-  constexpr uint32_t kExponent = 0x7F800000U;
-  uint32_t any = 0;
-  for (const float value : values) {
-    any |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & kExponent) == kExponent);
-  }
-  return any == 0;
-}
-
-TokenId argmax(std::span<const float> logits) {
-  size_t best = 0;
-  for (size_t i = 1; i < logits.size(); ++i) {
-    if (logits[i] > logits[best]) best = i;
-  }
-  return static_cast<TokenId>(best);
-}
 
 bool has_penalties(const SamplingParams& params) {
   return params.repetition_penalty != 1.0F || params.presence_penalty != 0.0F ||
@@ -74,6 +58,10 @@ double uniform_random(uint64_t seed, uint32_t choice_index, uint32_t position) {
   return static_cast<double>(bits >> 11) * 0x1p-53;
 }
 
+bool Sampler::is_before(const Candidate& a, const Candidate& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+}
+
 Sampler::Sampler(int32_t vocab_size) {
   CHECK(vocab_size >= 1);
   const auto count = static_cast<size_t>(vocab_size);
@@ -89,7 +77,7 @@ Result<SampledToken> Sampler::sample(const SamplerInput& input) {
     return Error{ErrorCode::kInternal, "the model computed logits that are not finite"};
   }
   const std::span<const float> logits = modified_logits(input);
-  const TokenId best = argmax(logits);
+  const auto best = static_cast<TokenId>(index_of_max(logits));
   if (logits[static_cast<size_t>(best)] == kBanned) {
     return Error{ErrorCode::kInternal, "no token is allowed: every one is banned"};
   }
@@ -176,66 +164,113 @@ void Sampler::apply_penalties(const SamplerInput& input) {
 TokenId Sampler::draw(std::span<const float> logits, TokenId best, const SamplerInput& input) {
   const SamplingParams& params = *input.params;
   const float max_logit = logits[static_cast<size_t>(best)];
-  const bool truncates_k = params.top_k > 0 && static_cast<size_t>(params.top_k) < logits.size();
-  if (!truncates_k && params.top_p >= 1.0F) return draw_from_all(logits, max_logit, input);
-
-  if (truncates_k) select_top(logits, static_cast<size_t>(params.top_k));
-  if (params.top_p < 1.0F) {
-    if (!truncates_k) candidates_.clear();
-    keep_top_p(logits, max_logit, params);
+  if (params.top_k > 0 && static_cast<size_t>(params.top_k) < logits.size()) {
+    return draw_from_top_k(logits, max_logit, input);
   }
-  double total = 0.0;
-  size_t num_kept = 0;
-  for (; num_kept < candidates_.size(); ++num_kept) {
-    const float weight = std::exp((candidates_[num_kept].logit - max_logit) / params.temperature);
-    if (num_kept > 0 && weight < params.min_p) break;  // of the largest weight, which is 1
-    weights_[num_kept] = weight;
-    total += static_cast<double>(weight);
+  // Nothing needs an order but that of the ids: what is cut off gets the weight 0.
+  softmax_weights(logits, max_logit, params.temperature, weights_);
+  if (params.top_p < 1.0F) cut_top_p(logits, max_logit, params);
+  if (params.min_p > 0.0F) {
+    for (float& weight : weights_) weight = weight < params.min_p ? 0.0F : weight;
   }
-  double left = random_of(input) * total;
-  size_t chosen = 0;
-  for (size_t i = 0; i < num_kept; ++i) {
-    if (weights_[i] == 0.0F) break;
-    chosen = i;
-    left -= static_cast<double>(weights_[i]);
-    if (left < 0.0) break;
-  }
-  return candidates_[chosen].token;
+  return static_cast<TokenId>(draw_weighted(weights_, random_of(input)));
 }
 
-// Without top_k and top_p nothing needs an order but that of the ids.
-TokenId Sampler::draw_from_all(std::span<const float> logits, float max_logit,
-                               const SamplerInput& input) {
+TokenId Sampler::draw_from_top_k(std::span<const float> logits, float max_logit,
+                                 const SamplerInput& input) {
   const SamplingParams& params = *input.params;
-  double total = 0.0;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    float weight = std::exp((logits[i] - max_logit) / params.temperature);
-    if (weight < params.min_p) weight = 0.0F;
-    weights_[i] = weight;
-    total += static_cast<double>(weight);
+  select_top(logits, static_cast<size_t>(params.top_k));
+  const std::span<float> weights = std::span(weights_).first(candidates_.size());
+  for (size_t i = 0; i < weights.size(); ++i) {
+    weights[i] = softmax_weight(candidates_[i].logit, max_logit, params.temperature);
   }
-  double left = random_of(input) * total;
-  size_t chosen = 0;
-  for (size_t i = 0; i < weights_.size(); ++i) {
-    if (weights_[i] == 0.0F) continue;
-    chosen = i;
-    left -= static_cast<double>(weights_[i]);
+  const double wanted = sum_of(weights) * static_cast<double>(params.top_p);
+  double sum = 0.0;
+  size_t num_kept = 0;
+  while (num_kept < weights.size() && (num_kept == 0 || sum < wanted)) {
+    if (weights[num_kept] < params.min_p) break;  // of the largest weight, which is 1
+    sum += static_cast<double>(weights[num_kept++]);
+  }
+  return candidates_[draw_weighted(weights.first(num_kept), random_of(input))].token;
+}
+
+// Sets to 0 the weights beyond the fewest that reach top_p. Sorting all V logits would cost more
+// than all else, so they are dealt into buckets by their distance from the largest, and only the
+// bucket in which the sum is reached is sorted.
+void Sampler::cut_top_p(std::span<const float> logits, float max_logit,
+                        const SamplingParams& params) {
+  constexpr int32_t kNumBuckets = 1024;
+  constexpr float kBucketsPerNat = 32.0F;  // the last one takes all below e^-32 of the largest
+  const float scale = kBucketsPerNat / params.temperature;
+  const auto bucket_of = [&](float logit) {
+    return static_cast<size_t>(
+        std::min((max_logit - logit) * scale, static_cast<float>(kNumBuckets - 1)));
+  };
+  std::array<double, kNumBuckets> sums = {};
+  for (size_t i = 0; i < logits.size(); ++i) {
+    sums[bucket_of(logits[i])] += static_cast<double>(weights_[i]);
+  }
+  const double wanted = std::accumulate(sums.begin(), sums.end(), 0.0) * params.top_p;
+  double sum = 0.0;
+  size_t edge = 0;
+  while (edge + 1 < sums.size() && sum + sums[edge] < wanted) sum += sums[edge++];
+
+  candidates_.clear();
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const size_t bucket = bucket_of(logits[i]);
+    if (bucket > edge) weights_[i] = 0.0F;
+    if (bucket == edge) candidates_.push_back({logits[i], static_cast<TokenId>(i)});
+  }
+  std::sort(candidates_.begin(), candidates_.end(), is_before);
+  size_t num_kept = 0;
+  // The largest is always kept; it is the first of bucket 0.
+  while (num_kept < candidates_.size() && (sum < wanted || (edge == 0 && num_kept == 0))) {
+    sum += static_cast<double>(weights_[static_cast<size_t>(candidates_[num_kept++].token)]);
+  }
+  for (size_t i = num_kept; i < candidates_.size(); ++i) {
+    weights_[static_cast<size_t>(candidates_[i].token)] = 0.0F;
+  }
+}
+
+// The index that `random` in [0, 1) falls on when each takes a share of its weight. Whole blocks
+// are passed over by their sums. REQUIRES: a weight above 0.
+size_t Sampler::draw_weighted(std::span<const float> weights, double random) {
+  constexpr size_t kBlock = 256;
+  const auto block_at = [&](size_t begin) {
+    return weights.subspan(begin, std::min(kBlock, weights.size() - begin));
+  };
+  block_sums_.clear();
+  double total = 0.0;
+  for (size_t begin = 0; begin < weights.size(); begin += kBlock) {
+    total += block_sums_.emplace_back(sum_of(block_at(begin)));
+  }
+  double left = random * total;
+  size_t chosen_block = 0;
+  for (size_t b = 0; b < block_sums_.size(); ++b) {
+    if (block_sums_[b] == 0.0) continue;
+    chosen_block = b;  // the last one stands when rounding leaves a rest
+    if (left < block_sums_[b]) break;
+    left -= block_sums_[b];
+  }
+  size_t chosen = chosen_block * kBlock;
+  const std::span<const float> block = block_at(chosen);
+  for (size_t i = 0; i < block.size(); ++i) {
+    if (block[i] == 0.0F) continue;
+    chosen = chosen_block * kBlock + i;
+    left -= static_cast<double>(block[i]);
     if (left < 0.0) break;
   }
-  return static_cast<TokenId>(chosen);
+  return chosen;
 }
 
 // Fills candidates_ with the `count` largest logits in descending order. Keeps at most twice as
 // many while it scans, so the cost is O(V + count log count) and not that of sorting V.
 void Sampler::select_top(std::span<const float> logits, size_t count) {
-  const auto before = [](const Candidate& a, const Candidate& b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
-  };
   count = std::min(count, logits.size());
   candidates_.clear();
   const auto cut = [&] {
     const auto last = candidates_.begin() + static_cast<ptrdiff_t>(count);
-    std::nth_element(candidates_.begin(), last - 1, candidates_.end(), before);
+    std::nth_element(candidates_.begin(), last - 1, candidates_.end(), is_before);
     candidates_.erase(last, candidates_.end());
   };
   float threshold = kBanned;  // of the ids to come, those not above it have no place
@@ -247,42 +282,14 @@ void Sampler::select_top(std::span<const float> logits, size_t count) {
     threshold = candidates_.back().logit;
   }
   if (candidates_.size() > count) cut();
-  std::sort(candidates_.begin(), candidates_.end(), before);
-}
-
-// Cuts candidates_ to the shortest prefix that holds top_p of the probability. When top_k has not
-// filled it, the prefix is sought among ever more of the largest logits.
-void Sampler::keep_top_p(std::span<const float> logits, float max_logit,
-                         const SamplingParams& params) {
-  const auto weight_of = [&](float logit) {
-    return static_cast<double>(std::exp((logit - max_logit) / params.temperature));
-  };
-  const bool from_all = candidates_.empty();
-  double total = 0.0;
-  if (from_all) {
-    for (const float logit : logits) total += weight_of(logit);
-  } else {
-    for (const Candidate& candidate : candidates_) total += weight_of(candidate.logit);
-  }
-  const double wanted = total * static_cast<double>(params.top_p);
-  for (size_t count = 64;; count *= 8) {
-    if (from_all) select_top(logits, count);
-    double sum = 0.0;
-    size_t kept = 0;
-    while (kept < candidates_.size() && sum < wanted) sum += weight_of(candidates_[kept++].logit);
-    if (sum >= wanted || !from_all || count >= logits.size()) {
-      candidates_.resize(std::max<size_t>(kept, 1));
-      return;
-    }
-  }
+  std::sort(candidates_.begin(), candidates_.end(), is_before);
 }
 
 // Of the logits as the model gave them.
 void Sampler::add_logprobs(const SamplerInput& input, SampledToken& out) {
-  const float max_logit = input.logits[static_cast<size_t>(argmax(input.logits))];
-  double total = 0.0;
-  for (const float logit : input.logits) total += static_cast<double>(std::exp(logit - max_logit));
-  const double log_total = static_cast<double>(max_logit) + std::log(total);
+  const float max_logit = input.logits[index_of_max(input.logits)];
+  softmax_weights(input.logits, max_logit, 1.0F, weights_);
+  const double log_total = static_cast<double>(max_logit) + std::log(sum_of(weights_));
   const auto logprob = [&](float logit) {
     return static_cast<float>(static_cast<double>(logit) - log_total);
   };

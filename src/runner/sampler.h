@@ -35,8 +35,8 @@ struct SamplerInput {
 // Ids outside [0, V) in the parameters have no effect.
 //
 // The result depends on the input alone, never on the batch around it. Work is O(V + tokens) but
-// for the sorting of what top_k or top_p keep. Owns scratch memory of about 24 bytes for each
-// vocabulary entry, so one Sampler serves one thread at a time.
+// for the sorting of what top_k keeps, or of the few around the edge of top_p. Owns scratch memory
+// of about 24 bytes for each vocabulary entry, so one Sampler serves one thread at a time.
 class Sampler {
  public:
   // REQUIRES: vocab_size >= 1.
@@ -51,19 +51,23 @@ class Sampler {
     float logit;
     TokenId token;
   };
+  static bool is_before(const Candidate& a, const Candidate& b);  // by rank
 
   std::span<const float> modified_logits(const SamplerInput& input);
   void apply_penalties(const SamplerInput& input);
   TokenId draw(std::span<const float> logits, TokenId best, const SamplerInput& input);
-  TokenId draw_from_all(std::span<const float> logits, float max_logit, const SamplerInput& input);
+  TokenId draw_from_top_k(std::span<const float> logits, float max_logit,
+                          const SamplerInput& input);
+  void cut_top_p(std::span<const float> logits, float max_logit, const SamplingParams& params);
+  size_t draw_weighted(std::span<const float> weights, double random);
   void select_top(std::span<const float> logits, size_t count);
-  void keep_top_p(std::span<const float> logits, float max_logit, const SamplingParams& params);
   void add_logprobs(const SamplerInput& input, SampledToken& out);
 
   std::vector<float> logits_;          // [V], modified
   std::vector<float> weights_;         // [V], unnormalised probabilities
   std::vector<int32_t> counts_;        // [V], all zero between calls
   std::vector<Candidate> candidates_;  // most likely first once selected
+  std::vector<double> block_sums_;     // of weights_
 };
 
 // A number in [0, 1) with 53 random bits that depends on the three arguments alone: Philox4x32-10
