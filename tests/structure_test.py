@@ -169,7 +169,8 @@ def test_lock_files_with_urls_or_loose_versions_are_refused():
     expect(problems(rules.check_lock_files, {"x/package-lock.json": bad}), '"resolved"')
     expect(problems(rules.check_lock_files, {"x/yarn.lock": 'a@1:\n  resolved "https://host"\n'}), '"resolved"')
     expect(problems(rules.check_lock_files, {"tests/requirements.txt": "pytest>=7\n"}), "not pinned")
-    expect(problems(rules.check_lock_files, {"tests/requirements.txt": "--index-url https://host\n"}), "an index or a URL")
+    bad = {"tests/requirements.txt": "--index-url https://host\n"}
+    expect(problems(rules.check_lock_files, bad), "an index or a URL")
     good = {"package-lock.json": '{\n  "version": "1",\n  "integrity": "sha512-x"\n}\n',
             "tests/requirements.txt": "# tools\npytest==9.0\n"}
     expect(problems(rules.check_lock_files, good), None)
@@ -181,6 +182,9 @@ def test_an_undocumented_environment_variable_is_refused():
     expect(problems(rules.check_environment_documented, {**env, "README.md": "`PAGODA_LOG`\n"}), None)
     listed = problems(rules.check_environment_documented, {"README.md": "none\n"}, "PAGODA_CHECK  1: verify\n")
     expect(listed, "PAGODA_CHECK is not documented")
+    of_a_flag = ("PAGODA_MAX_LEN  128\nPAGODA_LOG  info\n", "  --max-len TOKENS  longest\n")
+    found = problems(rules.check_environment_documented, {"README.md": "none\n"}, *of_a_flag)
+    expect(found, "PAGODA_LOG is not documented")
 
 
 def test_an_undocumented_flag_and_a_documented_flag_that_does_not_exist_are_refused():

@@ -395,14 +395,19 @@ def manual(tree):
                      if p.endswith(".md") and (p.startswith("docs/") or "/" not in p))
 
 
-def check_environment_documented(tree, listed=""):
-    """Each PAGODA_ variable of base/env.cc (and of `pagoda info --env`) is in the manual."""
+def check_environment_documented(tree, listed="", help_of_serve=""):
+    """Each PAGODA_ variable of base/env.cc (and of `pagoda info --env`) is in the manual.
+
+    The variable of a flag is its name in capitals, so that the flag's own entry documents it.
+    """
     sources = [p for p in ("src/base/env.cc", "src/base/env.h") if p in tree.paths]
     known = set()
     for path in sources:
         known |= set(re.findall(r'"(PAGODA_[A-Z0-9_]+)"', tree.text(path)))
     known |= set(re.findall(r"\bPAGODA_[A-Z0-9_]+\b", listed))
     documented = set(re.findall(r"\bPAGODA_[A-Z0-9_]*[A-Z0-9]\b", manual(tree)))
+    documented |= {"PAGODA_" + flag.upper().replace("-", "_")
+                   for flag in re.findall(r"(?<![\w-])--([a-z][a-z0-9-]+)", help_of_serve)}
     return [f"docs: environment variable {name} is not documented" for name in sorted(known - documented)]
 
 
@@ -428,8 +433,9 @@ def check_manual_with(tree, binary):
 
     commands = ("serve", "run", "chat", "info", "bench", "pull", "version")
     everything = output("--help") + "".join(output(c, "--help") for c in commands)
-    return (check_flags_documented(tree, output("serve", "--help"), everything)
-            + check_environment_documented(tree, output("info", "--env")))
+    help_of_serve = output("serve", "--help")
+    return (check_flags_documented(tree, help_of_serve, everything)
+            + check_environment_documented(tree, output("info", "--env"), help_of_serve))
 
 
 # --- objects --------------------------------------------------------------------------------------

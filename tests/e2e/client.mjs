@@ -26,7 +26,8 @@ for await (const chunk of chunks) {
 const helper = client.chat.completions.stream(request);
 const assembled = await helper.finalContent();
 
-const aborted = await client.chat.completions.create({ ...request, max_tokens: 400, stream: true });
+const aborted = await client.chat.completions.create({
+  ...request, max_tokens: 1000, ignore_eos: true, stream: true });
 let seen = 0;
 for await (const chunk of aborted) {
   seen += chunk.choices.length;

@@ -165,16 +165,19 @@ class Server:
         return "".join(chunk["choices"][0]["delta"].get("content") or ""
                        for chunk in self.stream(messages, **options) if chunk["choices"])
 
-    def metric(self, name):
-        """The sum of a metric over its labels; None when it is not there."""
+    def metric(self, name, label=""):
+        """The sum of a metric over its labels, or over those lines that hold `label`; None for none."""
         values = [float(line.rsplit(" ", 1)[1]) for line in self.http.get("/metrics").text.split("\n")
-                  if line.startswith((name + " ", name + "{"))]
+                  if line.startswith((name + " ", name + "{")) and label in line]
         return sum(values) if values else None
 
     def load(self):
         """(running, waiting, share of the cache in use)."""
         return tuple(self.metric(f"vllm:{name}")
                      for name in ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc"))
+
+    def num_aborted(self):
+        return self.metric("vllm:request_success_total", 'finished_reason="abort"')
 
     def wait_idle(self, seconds=20):
         """Until nothing runs, nothing waits and every block is free."""

@@ -168,7 +168,7 @@ def test_an_api_key_is_asked_for_everywhere_but_at_the_probes():
         assert status(Authorization="Bearer secret-1") == 200
         assert status(Authorization="bearer secret-2") == 200
         assert status(**{"X-Api-Key": "secret-1"}) == 200
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer "},
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer"},
                         {"Authorization": "Basic secret-1"}, {"Authorization": "Bearer secret-1x"},
                         {"Authorization": "Bearer secret-"}):
             reply = server.http.post("/v1/chat/completions", json=request, headers=headers)
@@ -179,6 +179,22 @@ def test_an_api_key_is_asked_for_everywhere_but_at_the_probes():
         assert server.http.get("/v1/models").status_code == 401
         assert server.http.get("/health").status_code == 200
         assert "secret-1" not in server.log()
+
+
+def test_pages_of_allowed_origins_may_call_and_no_others():
+    preflight = {"Access-Control-Request-Method": "POST",
+                 "Access-Control-Request-Headers": "content-type,authorization"}
+    with Server("--allowed-origins", "https://chat.example", "--api-key", "k") as server:
+        asked = server.http.options("/v1/chat/completions", headers={"Origin": "https://chat.example", **preflight})
+        assert asked.status_code in (200, 204)
+        assert asked.headers["access-control-allow-origin"] == "https://chat.example"
+        assert "POST" in asked.headers["access-control-allow-methods"]
+        for name in ("content-type", "authorization"):
+            assert name in asked.headers["access-control-allow-headers"].lower()
+        other = server.http.options("/v1/chat/completions", headers={"Origin": "https://evil.example", **preflight})
+        assert "access-control-allow-origin" not in other.headers
+        reply = server.http.get("/health", headers={"Origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in reply.headers
 
 
 def test_served_names_and_aliases_are_the_models():
