@@ -10,10 +10,10 @@ size_t tensor_arena_bytes(int64_t num_elements) {
   return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
 }
 
-// The widest converted format takes four bytes an element; a cache line a row covers rounding up
-// to whole units.
+// The widest converted format takes four bytes an element; two cache lines a row cover rounding up
+// to whole units and the distance kept between rows.
 size_t matmul_scratch_bytes(int64_t rows, int64_t num_inputs) {
-  return static_cast<size_t>(rows) * (static_cast<size_t>(num_inputs) * 4 + kArenaAlignment);
+  return static_cast<size_t>(rows) * (static_cast<size_t>(num_inputs) * 4 + 2 * kArenaAlignment);
 }
 
 int64_t num_columns(const Shape& shape) {

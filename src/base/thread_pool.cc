@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <cstdlib>
 #include <fstream>
 #include <mutex>
 #include <sstream>
@@ -193,9 +192,9 @@ int32_t apply_v2(int32_t limit, const std::string& line) {
 }
 
 int32_t apply_v1(int32_t limit, const std::string& folder) {
-  const double quota = std::atof(read_first_line(folder + "/cpu.cfs_quota_us").c_str());
-  const double period = std::atof(read_first_line(folder + "/cpu.cfs_period_us").c_str());
-  return tighter(limit, quota, period);
+  // A quota of -1 means none.
+  return apply_v2(limit, read_first_line(folder + "/cpu.cfs_quota_us") + " " +
+                             read_first_line(folder + "/cpu.cfs_period_us"));
 }
 
 // Calls visit(path) for a cgroup path and each of its parents, the root ("") last.

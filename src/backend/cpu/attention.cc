@@ -15,6 +15,12 @@ int32_t group_size(const AttentionParams& params) {
   return params.num_heads / params.num_kv_heads;
 }
 
+// Asks for the cache lines of a page part that a later chunk will read: pages lie anywhere, so the
+// hardware does not see them coming.
+void prefetch(const std::byte* from, int64_t num_bytes) {
+  for (int64_t i = 0; i < num_bytes; i += 64) __builtin_prefetch(from + i);
+}
+
 // Writes one token's head into its slot of a K page [D, B] and a V page [B, D].
 void write_slot(const float* k, const float* v, int32_t slot, const KvCacheGeometry& g,
                 std::byte* k_page, std::byte* v_page) {
@@ -52,6 +58,7 @@ struct AttentionDriver::Workspace {
   float max[kMaxQueries];
   float sum[kMaxQueries];
   float rescale[kMaxQueries];
+  const std::byte* values[kChunkKeys];
 };
 
 AttentionDriver::AttentionDriver(const CpuKernels& kernels, ThreadPool& pool)
@@ -107,12 +114,48 @@ void AttentionDriver::write_cache(const AttentionCall& call) {
   }
 }
 
+// Scores of the chunk's keys with all queries, and where their values lie. Runs are keys side by
+// side in one page, at most one register of them.
+void AttentionDriver::score_chunk(const AttentionCall& call, const Tile& tile, int32_t chunk,
+                                  int32_t num_keys, Workspace& w) {
+  const KvCacheGeometry& g = call.cache.geometry();
+  const bool bf16 = g.dtype == DType::kBF16;
+  const AttentionKernel& kernel = bf16 ? kernels_.attention_bf16 : kernels_.attention_f32;
+  const int64_t element_bytes = bf16 ? 2 : 4;
+  const int32_t chunk_keys = std::min(kChunkKeys, num_keys - chunk);
+  const auto page_of = [&](int32_t position, bool value) {
+    const auto index = static_cast<size_t>(position / g.block_size);
+    return call.cache.page(call.params.layer, value, tile.sequence->block_table[index],
+                           tile.kv_head);
+  };
+  int32_t run = 0;
+  for (int32_t i = 0; i < chunk_keys; i += run) {
+    const int32_t position = chunk + i;
+    const int32_t slot = position % g.block_size;
+    run = std::min({kLanes, chunk_keys - i, g.block_size - slot});
+    const int64_t token_bytes = g.head_size * element_bytes;
+    if (position + kChunkKeys < num_keys) {
+      prefetch(page_of(position + kChunkKeys, false) + slot * token_bytes, run * token_bytes);
+      prefetch(page_of(position + kChunkKeys, true) + slot * token_bytes, run * token_bytes);
+    }
+    kernel.scores({.queries = w.queries,
+                   .keys = page_of(position, false) + slot * element_bytes,
+                   .out = w.scores + i,
+                   .key_stride = g.block_size,
+                   .q_stride = w.stride,
+                   .num_queries = tile.num_queries,
+                   .num_keys = run,
+                   .head_size = g.head_size});
+    const std::byte* values = page_of(position, true) + slot * token_bytes;
+    for (int32_t j = 0; j < run; ++j) w.values[i + j] = values + j * token_bytes;
+  }
+}
+
 void AttentionDriver::run_tile(const AttentionCall& call, const Tile& tile,
                                std::vector<float>& floats) {
   const AttentionParams& params = call.params;
   const AttentionSequence& sequence = *tile.sequence;
-  const KvCacheGeometry& g = call.cache.geometry();
-  const bool bf16 = g.dtype == DType::kBF16;
+  const bool bf16 = call.cache.geometry().dtype == DType::kBF16;
   const AttentionKernel& kernel = bf16 ? kernels_.attention_bf16 : kernels_.attention_f32;
   const int32_t head_size = params.head_size;
   const int32_t group = group_size(params);
@@ -131,33 +174,10 @@ void AttentionDriver::run_tile(const AttentionCall& call, const Tile& tile,
     w.max[i] = std::numeric_limits<float>::lowest();
     w.sum[i] = 0.0F;
   }
-  const int32_t last_row = row_of(tile.num_queries - 1);
-  const int32_t num_keys = sequence.num_computed_tokens + last_row + 1;
-  const std::byte* rows[kChunkKeys];
-  const int64_t element_bytes = bf16 ? 2 : 4;
+  const int32_t num_keys = sequence.num_computed_tokens + row_of(tile.num_queries - 1) + 1;
   for (int32_t chunk = 0; chunk < num_keys; chunk += kChunkKeys) {
     const int32_t chunk_keys = std::min(kChunkKeys, num_keys - chunk);
-    // Runs of keys that lie side by side in one page, at most one register of them.
-    for (int32_t i = 0; i < chunk_keys;) {
-      const int32_t position = chunk + i;
-      const int32_t slot = position % g.block_size;
-      const int32_t block = sequence.block_table[static_cast<size_t>(position / g.block_size)];
-      const int32_t run = std::min({kLanes, chunk_keys - i, g.block_size - slot});
-      kernel.scores(
-          {.queries = w.queries,
-           .keys = call.cache.page(params.layer, false, block, tile.kv_head) + slot * element_bytes,
-           .out = w.scores + i,
-           .key_stride = g.block_size,
-           .q_stride = w.stride,
-           .num_queries = tile.num_queries,
-           .num_keys = run,
-           .head_size = head_size});
-      const std::byte* values = call.cache.page(params.layer, true, block, tile.kv_head);
-      for (int32_t j = 0; j < run; ++j) {
-        rows[i + j] = values + (slot + j) * head_size * element_bytes;
-      }
-      i += run;
-    }
+    score_chunk(call, tile, chunk, num_keys, w);
     for (int32_t i = 0; i < tile.num_queries; ++i) {
       const int32_t visible = sequence.num_computed_tokens + row_of(i) + 1 - chunk;
       w.rescale[i] = kernels_.softmax_chunk(
@@ -165,7 +185,7 @@ void AttentionDriver::run_tile(const AttentionCall& call, const Tile& tile,
     }
     kernel.values({.probs = w.scores,
                    .rescale = w.rescale,
-                   .values = rows,
+                   .values = w.values,
                    .sums = w.sums,
                    .stride = w.stride,
                    .num_queries = tile.num_queries,

@@ -38,6 +38,8 @@ class AttentionDriver {
   struct Workspace;
 
   void write_cache(const AttentionCall& call);
+  void score_chunk(const AttentionCall& call, const Tile& tile, int32_t chunk, int32_t num_keys,
+                   Workspace& w);
   void run_tile(const AttentionCall& call, const Tile& tile, std::vector<float>& floats);
 
   const CpuKernels& kernels_;

@@ -25,14 +25,16 @@ inline constexpr int64_t kQ8GroupBytes = 32 * 32 + 32 * 2;
 // Part of a product: `num_units` steps along k of one panel against up to max_tokens rows of x.
 // out[t][r] (+)= sum over k, in order of k, of x[t][k] * w[r][k].
 struct MatmulTile {
-  const std::byte* weights;  // 64-byte aligned, contiguous units
-  const std::byte* x;        // what convert() wrote; rows x_stride bytes apart
-  int64_t x_stride;          // bytes
-  int64_t num_units;         // >= 1
-  int32_t num_tokens;        // 1 .. max_tokens
-  bool accumulate;           // start from out rather than from zero
-  float* out;                // [num_tokens][32], rows out_stride floats apart
-  int64_t out_stride;        // floats
+  const std::byte* weights;   // 64-byte aligned, contiguous units
+  const std::byte* x;         // what convert() wrote; rows x_stride bytes apart
+  int64_t x_stride;           // bytes
+  int64_t num_units;          // >= 1
+  int32_t num_tokens;         // 1 .. max_tokens
+  bool accumulate;            // start from out rather than from zero
+  float* out;                 // [num_tokens][32], rows out_stride floats apart
+  int64_t out_stride;         // floats
+  const std::byte* prefetch;  // weights wanted soon, anywhere; never read
+  int64_t prefetch_step;      // bytes to ask for with each unit; 0: nothing is wanted
 };
 
 // How products with one weight format are computed. A unit is the smallest step along k.

@@ -115,6 +115,7 @@ struct Bf16DotTile {
     const std::byte* w = tile.weights;
     const std::byte* x = tile.x;
     for (int64_t unit = 0; unit < tile.num_units; ++unit, w += 128, x += 4) {
+      prefetch_line(tile.prefetch + unit * tile.prefetch_step);
       const auto low = reinterpret_cast<__m512bh>(_mm512_load_si512(w));
       const auto high = reinterpret_cast<__m512bh>(_mm512_load_si512(w + 64));
 #pragma GCC unroll 16
@@ -146,6 +147,7 @@ struct Q8DotTile {
     const std::byte* w = tile.weights;
     const std::byte* x = tile.x;
     for (int64_t unit = 0; unit < tile.num_units; ++unit, w += kQ8GroupBytes, x += Row::kBytes) {
+      prefetch_step(tile, unit);
       __m512i dots[T][2];
 #pragma GCC unroll 16
       for (int t = 0; t < T; ++t) {
@@ -185,15 +187,15 @@ extern const CpuKernels kAvx512Kernels = {
     .f32 = {.unit_elements = 1,
             .unit_bytes = 128,
             .x_unit_bytes = 4,
-            .max_tokens = 12,
+            .max_tokens = 8,
             .convert = convert_f32,
-            .tile = run_tile<F32Tile, 12>},
+            .tile = run_tile<F32Tile, 8>},
     .bf16 = {.unit_elements = 2,
              .unit_bytes = 128,
              .x_unit_bytes = 4,
-             .max_tokens = 12,
+             .max_tokens = 8,
              .convert = convert_bf16,
-             .tile = run_tile<Bf16DotTile, 12>},
+             .tile = run_tile<Bf16DotTile, 8>},
     .q8 = {.unit_elements = 32,
            .unit_bytes = kQ8GroupBytes,
            .x_unit_bytes = Q8Row<1>::kBytes,

@@ -29,7 +29,12 @@ struct Blocking {
   int64_t x_offset(int64_t block) const {
     return block * block_units * kernel.x_unit_bytes * num_tokens;
   }
-  int64_t x_stride(int64_t block) const { return units_in(block) * kernel.x_unit_bytes; }
+  // An odd number of cache lines when there is one block: rows a power of two apart would fall into
+  // the same few sets of the cache.
+  int64_t x_stride(int64_t block) const {
+    const int64_t bytes = units_in(block) * kernel.x_unit_bytes;
+    return num_blocks() > 1 ? bytes : ((bytes + 63) / 64 | 1) * 64;
+  }
 };
 
 Blocking make_blocking(const MatmulKernel& kernel, int64_t num_tokens, int64_t num_inputs) {
@@ -55,24 +60,30 @@ void convert_token(const Blocking& b, const float* row, int64_t token, std::byte
 }
 
 // Sums of one panel for all tokens, into sums [T, 32]. Tiles are as even as can be: 13 tokens are 7
-// and 6, not 12 and 1.
+// and 6, not 12 and 1. With several tiles, each asks for its share of the block after this one, so
+// that memory and arithmetic work at the same time.
 void run_panel(const Blocking& b, const std::byte* weights, const std::byte* x, float* sums,
                int64_t sums_stride) {
   const int64_t num_tiles = (b.num_tokens + b.kernel.max_tokens - 1) / b.kernel.max_tokens;
   for (int64_t block = 0; block < b.num_blocks(); ++block) {
+    const int64_t num_units = b.units_in(block);
+    const std::byte* next = weights + num_units * b.kernel.unit_bytes;
+    const int64_t prefetch_step = num_tiles > 1 ? b.kernel.unit_bytes / num_tiles : 0;
     for (int64_t tile = 0; tile < num_tiles; ++tile) {
       const int64_t begin = b.num_tokens * tile / num_tiles;
       const int64_t end = b.num_tokens * (tile + 1) / num_tiles;
       b.kernel.tile({.weights = weights,
                      .x = x + b.x_offset(block) + begin * b.x_stride(block),
                      .x_stride = b.x_stride(block),
-                     .num_units = b.units_in(block),
+                     .num_units = num_units,
                      .num_tokens = static_cast<int32_t>(end - begin),
                      .accumulate = block > 0,
                      .out = sums + begin * sums_stride,
-                     .out_stride = sums_stride});
+                     .out_stride = sums_stride,
+                     .prefetch = next + tile * num_units * prefetch_step,
+                     .prefetch_step = prefetch_step});
     }
-    weights += b.units_in(block) * b.kernel.unit_bytes;
+    weights = next;
   }
 }
 

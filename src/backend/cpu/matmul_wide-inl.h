@@ -11,6 +11,7 @@ struct Bf16Tile {
     const std::byte* w = tile.weights;
     const std::byte* x = tile.x;
     for (int64_t unit = 0; unit < tile.num_units; ++unit, w += 4 * kPanelRows, x += 8) {
+      prefetch_line(tile.prefetch + unit * tile.prefetch_step);
       for (int half = 0; half < 2; ++half) {
         Vec even;
         Vec odd;
@@ -49,6 +50,7 @@ struct Q8Tile {
     const std::byte* w = tile.weights;
     const std::byte* x = tile.x;
     for (int64_t unit = 0; unit < tile.num_units; ++unit, w += kQ8GroupBytes, x += Row::kBytes) {
+      prefetch_step(tile, unit);
 #pragma GCC unroll 2
       for (int half = 0; half < 2; ++half) {
         IntVec dots[T];

@@ -1,0 +1,167 @@
+// Products: every format and instruction set against double precision, and bit equality where it is
+// promised.
+#include "backend/cpu/matmul.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "backend/cpu/test_backend.h"
+
+namespace pagoda::cpu {
+namespace {
+
+// What a product must be, and how far rounding may take it: n sums and the rounding of x.
+struct Expected {
+  double value = 0;
+  double magnitude = 0;  // sum of |x * w|
+};
+
+Expected dot(const float* x, const float* w, int64_t n) {
+  Expected result;
+  for (int64_t k = 0; k < n; ++k) {
+    result.value += static_cast<double>(x[k]) * static_cast<double>(w[k]);
+    result.magnitude += std::fabs(static_cast<double>(x[k]) * static_cast<double>(w[k]));
+  }
+  return result;
+}
+
+// Relative error of one product of x as the format rounds it, next to the float chain's.
+double relative_tolerance(DType dtype, int64_t n) {
+  const double chain = static_cast<double>(n + 4) * 0x1p-23;
+  return dtype == DType::kBF16 ? chain + 0x1p-8 : chain;
+}
+
+struct MatmulShape {
+  int64_t num_tokens, num_inputs, num_outputs;
+};
+
+TEST(Matmul, AgreesWithDoublePrecisionForEveryFormatIsaAndOddShape) {
+  const MatmulShape shapes[] = {{1, 32, 1},     {2, 64, 31},   {3, 96, 33},   {7, 160, 64},
+                                {13, 1056, 65}, {29, 544, 32}, {64, 2080, 96}};
+  for (const MatmulShape& s : shapes) {
+    const std::vector<float> w = random_floats(s.num_inputs * s.num_outputs, 1, 0.1F);
+    std::vector<float> x = random_floats(s.num_tokens * s.num_inputs, 2);
+    for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0}) {
+      const std::vector<float> stored =
+          decoded(encoded(w, dtype), dtype, static_cast<int64_t>(w.size()));
+      for (const std::string& isa : isas()) {
+        const auto backend = make_backend(isa);
+        const WeightPtr weight = pack(*backend, w, {s.num_outputs, s.num_inputs}, dtype);
+        const Tensor result = backend->ops().matmul(view(x, {s.num_tokens, s.num_inputs}), *weight);
+        ASSERT_EQ(result.shape, (Shape{s.num_tokens, s.num_outputs}));
+        const std::vector<float> got = copy(*backend, result);
+        for (int64_t t = 0; t < s.num_tokens; ++t) {
+          const float* row = x.data() + t * s.num_inputs;
+          float max_abs = 0;
+          for (int64_t k = 0; k < s.num_inputs; ++k) max_abs = std::max(max_abs, std::fabs(row[k]));
+          for (int64_t r = 0; r < s.num_outputs; ++r) {
+            const float* weights = stored.data() + r * s.num_inputs;
+            const Expected want = dot(row, weights, s.num_inputs);
+            double tolerance = want.magnitude * relative_tolerance(dtype, s.num_inputs) + 1e-30;
+            if (dtype == DType::kQ8_0) {
+              // x moves by at most half a step of its group.
+              for (int64_t k = 0; k < s.num_inputs; ++k) {
+                tolerance += std::fabs(weights[k]) * max_abs / 254.0F;
+              }
+            }
+            ASSERT_NEAR(got[static_cast<size_t>(t * s.num_outputs + r)], want.value, tolerance)
+                << isa << " " << format_traits(dtype).name << " t=" << t << " row=" << r
+                << " k=" << s.num_inputs;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Matmul, TakesAnyLengthInFloatFormats) {
+  for (const int64_t n : {1, 2, 3, 15, 17, 129, 257, 259}) {
+    const std::vector<float> w = random_floats(n * 5, 1);
+    std::vector<float> x = random_floats(20 * n, 2);
+    for (const DType dtype : {DType::kF32, DType::kBF16}) {
+      const std::vector<float> stored = decoded(encoded(w, dtype), dtype, n * 5);
+      for (const std::string& isa : isas()) {
+        const auto backend = make_backend(isa);
+        const WeightPtr weight = pack(*backend, w, {5, n}, dtype);
+        const std::vector<float> got =
+            copy(*backend, backend->ops().matmul(view(x, {20, n}), *weight));
+        for (int64_t i = 0; i < 100; ++i) {
+          const Expected want = dot(x.data() + i / 5 * n, stored.data() + i % 5 * n, n);
+          ASSERT_NEAR(got[static_cast<size_t>(i)], want.value,
+                      want.magnitude * relative_tolerance(dtype, n))
+              << isa << " " << format_traits(dtype).name << " n=" << n;
+        }
+      }
+    }
+  }
+}
+
+// q8_0 sums integers exactly and then floats in one order, f32 has one order too: no instruction
+// set may differ from the scalar reference in a single bit.
+TEST(Matmul, IsBitwiseEqualOnAllInstructionSetsWhereTheArithmeticIsTheSame) {
+  const std::vector<float> w = random_floats(70 * 1088, 1, 0.02F);
+  std::vector<float> x = random_floats(17 * 1088, 2);
+  for (const DType dtype : {DType::kF32, DType::kQ8_0}) {
+    const auto reference = make_backend("scalar");
+    const WeightPtr reference_weight = pack(*reference, w, {70, 1088}, dtype);
+    const std::vector<float> want =
+        copy(*reference, reference->ops().matmul(view(x, {17, 1088}), *reference_weight));
+    for (const std::string& isa : isas()) {
+      const auto backend = make_backend(isa);
+      const WeightPtr weight = pack(*backend, w, {70, 1088}, dtype);
+      EXPECT_EQ(copy(*backend, backend->ops().matmul(view(x, {17, 1088}), *weight)), want)
+          << isa << " " << format_traits(dtype).name;
+    }
+  }
+}
+
+TEST(Matmul, OfARowDoesNotDependOnTheBatchNorOnThreads) {
+  constexpr int64_t kInputs = 1056;
+  constexpr int64_t kOutputs = 100;
+  const std::vector<float> w = random_floats(kInputs * kOutputs, 3, 0.05F);
+  std::vector<float> x = random_floats(40 * kInputs, 4);
+  for (const std::string& isa : isas()) {
+    for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0}) {
+      std::vector<float> alone;
+      for (const int32_t threads : {1, 2, 3}) {
+        const auto backend = make_backend(isa, threads);
+        const WeightPtr weight = pack(*backend, w, {kOutputs, kInputs}, dtype);
+        if (alone.empty()) {
+          for (int64_t t = 0; t < 40; ++t) {
+            std::vector<float> row(x.begin() + t * kInputs, x.begin() + (t + 1) * kInputs);
+            const auto out =
+                copy(*backend, backend->ops().matmul(view(row, {1, kInputs}), *weight));
+            alone.insert(alone.end(), out.begin(), out.end());
+          }
+        }
+        for (const int64_t num_tokens : {2, 7, 13, 33, 40}) {
+          const std::vector<float> got =
+              copy(*backend, backend->ops().matmul(view(x, {num_tokens, kInputs}), *weight));
+          ASSERT_EQ(0, std::memcmp(got.data(), alone.data(), got.size() * sizeof(float)))
+              << isa << " " << format_traits(dtype).name << " T=" << num_tokens
+              << " threads=" << threads;
+        }
+      }
+    }
+  }
+}
+
+TEST(Matmul, ManyGivesWhatSingleProductsGive) {
+  const auto backend = make_backend("", 2);
+  std::vector<float> x = random_floats(5 * 64, 1);
+  const WeightPtr a = pack(*backend, random_floats(40 * 64, 2), {40, 64}, DType::kBF16);
+  const WeightPtr b = pack(*backend, random_floats(97 * 64, 3), {97, 64}, DType::kQ8_0);
+  const WeightPtr c = pack(*backend, random_floats(33 * 64, 4), {33, 64}, DType::kBF16);
+  const Weight* const weights[] = {a.get(), b.get(), c.get()};
+  const std::vector<Tensor> many = backend->ops().matmul_many(view(x, {5, 64}), weights);
+  ASSERT_EQ(many.size(), 3U);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(copy(*backend, many[i]),
+              copy(*backend, backend->ops().matmul(view(x, {5, 64}), *weights[i])));
+  }
+}
+
+}  // namespace
+}  // namespace pagoda::cpu
