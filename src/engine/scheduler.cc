@@ -91,10 +91,8 @@ void Scheduler::preempt_newest(ScheduledStep& step) {
 }
 
 void Scheduler::admit_waiting(ScheduledStep& step) {
-  const auto max_running =
-      static_cast<size_t>(std::min(limits_.max_num_seqs, limits_.max_num_batched_tokens));
   int32_t num_headroom = num_headroom_blocks();
-  while (!waiting_.empty() && running_.size() < max_running && remaining_budget(step) > 0) {
+  while (!waiting_.empty() && num_running() < limits_.max_num_seqs && remaining_budget(step) > 0) {
     Sequence& sequence = *waiting_.front();
     // Both lists are in order of age and choices of a request are added together, so the newest
     // running sequence is a choice of the same request if any is.

@@ -34,9 +34,10 @@ struct SequenceNews {
 // number of tokens, so a prompt is a sequence far behind and decoding one that is one behind.
 //
 //  - Running sequences first, oldest first; what is left of the token budget goes to the next
-//    chunk of an unfinished prompt and then to waiting sequences, first come first served. At most
-//    max_num_batched_tokens sequences run, so that each decoding one has its token in every step:
-//    a stream that has started is never stalled by a new prompt.
+//    chunk of an unfinished prompt and then to waiting sequences, first come first served. Only
+//    the newest running one can be an unfinished prompt, and who is admitted takes a token of the
+//    budget. So each decoding sequence has its token in every step: a stream that has started is
+//    never stalled by a new prompt.
 //  - A waiting sequence is admitted when there are blocks for all its tokens, beside what running
 //    ones still need for theirs, and one more block for each. The spare block is what decoding
 //    takes in the next block_size steps: without it an admission would soon be a preemption.
