@@ -184,7 +184,8 @@ TokenId Sampler::draw_from_top_k(std::span<const float> logits, float max_logit,
   for (size_t i = 0; i < weights.size(); ++i) {
     weights[i] = softmax_weight(candidates_[i].logit, max_logit, params.temperature);
   }
-  const double wanted = sum_of(weights) * static_cast<double>(params.top_p);
+  const double wanted = params.top_p < 1.0F ? sum_of(weights) * static_cast<double>(params.top_p)
+                                            : std::numeric_limits<double>::infinity();
   double sum = 0.0;
   size_t num_kept = 0;
   while (num_kept < weights.size() && (num_kept == 0 || sum < wanted)) {
@@ -210,7 +211,8 @@ void Sampler::cut_top_p(std::span<const float> logits, float max_logit,
   for (size_t i = 0; i < logits.size(); ++i) {
     sums[bucket_of(logits[i])] += static_cast<double>(weights_[i]);
   }
-  const double wanted = std::accumulate(sums.begin(), sums.end(), 0.0) * params.top_p;
+  const double wanted =
+      std::accumulate(sums.begin(), sums.end(), 0.0) * static_cast<double>(params.top_p);
   double sum = 0.0;
   size_t edge = 0;
   while (edge + 1 < sums.size() && sum + sums[edge] < wanted) sum += sums[edge++];
