@@ -50,11 +50,11 @@ class FlagParser {
     std::string help = flag.help;
     if (!flag.default_text.empty()) help += " [" + flag.default_text + "]";
     if (flag.value_name.empty()) {
-      options_[i] = app.add_flag(name, help);
+      options_[i] = app.add_flag(name)->description(help);
     } else {
       options_[i] = app.add_option(name, values_[i], help)->type_name(flag.value_name);
       // One value a mention, so that a flag never swallows the MODEL behind it.
-      options_[i]->allow_extra_args(false)->multi_option_policy(
+      options_[i]->expected(1)->allow_extra_args(false)->multi_option_policy(
           flag.repeatable ? CLI::MultiOptionPolicy::TakeAll : CLI::MultiOptionPolicy::Throw);
     }
     options_[i]->group(flag.group);
