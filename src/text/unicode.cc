@@ -191,6 +191,21 @@ bool is_decimal_digit(char32_t code_point) {
   return category_of(code_point) == UTF8PROC_CATEGORY_ND;
 }
 
+bool is_printable(char32_t code_point) {
+  if (code_point == ' ') return true;
+  switch (category_of(code_point)) {
+    case UTF8PROC_CATEGORY_CN:
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_CS:
+    case UTF8PROC_CATEGORY_CO:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+    case UTF8PROC_CATEGORY_ZS: return false;
+    default: return true;
+  }
+}
+
 std::string to_upper(std::string_view text) {
   std::string out;
   out.reserve(text.size());

@@ -42,6 +42,8 @@ bool is_upper(char32_t code_point);
 bool is_lower(char32_t code_point);
 bool is_letter(char32_t code_point);
 bool is_decimal_digit(char32_t code_point);
+// Python's str.isprintable for one character.
+bool is_printable(char32_t code_point);
 
 // Case mapping of a valid UTF-8 text by simple mappings, and the German sharp s as Python does it.
 std::string to_upper(std::string_view text);
