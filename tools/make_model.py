@@ -24,7 +24,7 @@ import numpy as np
 # Published shapes: Llama 3.2 1B and 3B, Llama 3.1 8B and 70B. `tiny` is ours.
 SHAPES = {
     "tiny": dict(hidden=256, layers=4, heads=8, kv_heads=2, head_dim=32, ffn=512, vocab=2048, tied=True,
-                 context=8192, rope_factor=32.0),
+                 context=16384, rope_factor=32.0),
     "1b": dict(hidden=2048, layers=16, heads=32, kv_heads=8, head_dim=64, ffn=8192, vocab=128256,
                tied=True, context=131072, rope_factor=32.0),
     "3b": dict(hidden=3072, layers=28, heads=24, kv_heads=8, head_dim=128, ffn=8192, vocab=128256,
