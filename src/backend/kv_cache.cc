@@ -51,7 +51,7 @@ std::byte* KvCache::page(int32_t layer, bool value, int32_t block, int32_t kv_he
   const int64_t page_bytes =
       int64_t{g.block_size} * g.head_size * format_traits(g.dtype).block_bytes;
   const int64_t plane = int64_t{layer} * 2 + (value ? 1 : 0);
-  const int64_t index = (plane * g.num_blocks + block) * g.num_kv_heads + kv_head;
+  const int64_t index = (plane * g.num_kv_heads + kv_head) * g.num_blocks + block;
   return buffer_.data() + index * page_bytes;
 }
 

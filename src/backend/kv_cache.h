@@ -22,9 +22,10 @@ struct KvCacheGeometry {
   int64_t bytes_per_block() const;
 };
 
-// Keys and values of every block: [L, 2, N, K, page], one contiguous page for each head, K pages
-// and V pages apart, so that attention reads each head's page as one stream. A V page is [B, D]
-// row-major; a K page is [D, B], so that the scores of neighbouring keys are computed side by side.
+// Keys and values of every block: [L, 2, K, N, page], one contiguous page for each head and block.
+// A head's pages lie together and K pages apart from V pages, so that a sequence whose blocks follow
+// each other is read as one stream. A V page is [B, D] row-major; a K page is [D, B], so that the
+// scores of neighbouring keys are computed side by side.
 // Owned by the runner; written and read only inside Ops::attention, on the engine thread and its
 // workers. Allocated once, never grown.
 class KvCache {

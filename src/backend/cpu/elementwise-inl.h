@@ -11,17 +11,6 @@ float reduce_add(Vec value) {
   return lanes[0];
 }
 
-float reduce_max(Vec value) {
-  float lanes[kLanes];
-  v_store(lanes, value);
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) {
-      lanes[i] = lanes[i] > lanes[i + width] ? lanes[i] : lanes[i + width];
-    }
-  }
-  return lanes[0];
-}
-
 // Calls body(i, n) for each 16 elements, the last time with n < 16 if n_total is no multiple.
 template <typename Body>
 inline void for_vectors(int64_t n_total, const Body& body) {
@@ -115,7 +104,7 @@ float softmax_chunk(float* scores, int32_t num_valid, float* max, float* sum) {
   for (int i = num_valid; i < kChunkKeys; ++i) scores[i] = scores[0];
   Vec largest = v_load(scores);
   for (int i = kLanes; i < kChunkKeys; i += kLanes) largest = v_max(largest, v_load(scores + i));
-  const float chunk_max = reduce_max(largest);
+  const float chunk_max = v_reduce_max(largest);
   const float new_max = chunk_max > *max ? chunk_max : *max;
   const Vec shift = v_set1(new_max);
   Vec total = v_zero();
@@ -138,51 +127,58 @@ float softmax_chunk(float* scores, int32_t num_valid, float* max, float* sum) {
 
 void to_bf16(const float* x, uint16_t* out, int64_t n) {
   for_vectors(n, [&](int64_t i, int m) {
+    if (m == kLanes) {
+      v_store_bf16(out + i, v_load(x + i));
+      return;
+    }
     uint16_t rounded[kLanes];
-    v_store_bf16(rounded, load_some(x + i, m));
+    v_store_bf16(rounded, v_load_n(x + i, m));
     for (int j = 0; j < m; ++j) out[i + j] = rounded[j];
   });
 }
 
 void from_bf16(const uint16_t* x, float* out, int64_t n) {
   for_vectors(n, [&](int64_t i, int m) {
+    if (m == kLanes) {
+      v_store(out + i, v_load_bf16(x + i));
+      return;
+    }
     uint16_t bits[kLanes] = {};
     for (int j = 0; j < m; ++j) bits[j] = x[i + j];
-    store_some(out + i, v_load_bf16(bits), m);
+    v_store_n(out + i, v_load_bf16(bits), m);
   });
 }
 
 void from_f16(const uint16_t* x, float* out, int64_t n) {
   for_vectors(n, [&](int64_t i, int m) {
+    if (m == kLanes) {
+      v_store(out + i, v_load_f16(x + i));
+      return;
+    }
     uint16_t bits[kLanes] = {};
     for (int j = 0; j < m; ++j) bits[j] = x[i + j];
-    store_some(out + i, v_load_f16(bits), m);
+    v_store_n(out + i, v_load_f16(bits), m);
   });
 }
 
-// One group: returns the scale and leaves the quants, whole numbers in [-127, 127], in `quants`.
-inline float quantize_group(const float* x, float* quants) {
+// One group: returns the scale and leaves the quants.
+inline float quantize_group(const float* x, int8_t* quants) {
   const Vec low = v_load(x);
   const Vec high = v_load(x + kLanes);
-  const float max_abs = reduce_max(v_max(v_abs(low), v_abs(high)));
+  const float max_abs = v_reduce_max(v_max(v_abs(low), v_abs(high)));
   const float scale = max_abs / 127.0F;
   const Vec inverse = v_set1(scale > 0.0F ? 1.0F / scale : 0.0F);
-  v_store(quants, v_round_away(v_mul(low, inverse)));
-  v_store(quants + kLanes, v_round_away(v_mul(high, inverse)));
+  v_store_quants(quants, v_round_away(v_mul(low, inverse)));
+  v_store_quants(quants + kLanes, v_round_away(v_mul(high, inverse)));
   return scale;
-}
-
-// Whole numbers to int; anything else that a NaN or an infinity left behind becomes a limit.
-inline int to_quant(float value) {
-  return value >= -127.0F ? (value <= 127.0F ? static_cast<int>(value) : 127) : -127;
 }
 
 void quantize_q8(const float* x, int64_t n, uint8_t* quants, float* scales) {
   for (int64_t i = 0; i < n; i += kQ8GroupElements) {
-    float rounded[kQ8GroupElements];
-    scales[i / kQ8GroupElements] = quantize_group(x + i, rounded);
+    int8_t group[kQ8GroupElements];
+    scales[i / kQ8GroupElements] = quantize_group(x + i, group);
     for (int j = 0; j < kQ8GroupElements; ++j) {
-      quants[i + j] = static_cast<uint8_t>(to_quant(rounded[j]) + 128);
+      quants[i + j] = static_cast<uint8_t>(static_cast<uint8_t>(group[j]) ^ 0x80U);
     }
   }
 }

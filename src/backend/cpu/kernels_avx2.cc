@@ -118,6 +118,20 @@ inline Vec v_zero_below(Vec value, Vec x, Vec limit) {
   return {_mm256_and_ps(value.a, _mm256_cmp_ps(x.a, limit.a, _CMP_NLT_UQ)),
           _mm256_and_ps(value.b, _mm256_cmp_ps(x.b, limit.b, _CMP_NLT_UQ))};
 }
+inline float v_reduce_max(Vec value) {
+  const __m256 eight = _mm256_max_ps(value.a, value.b);
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+// Whole numbers to bytes; what does not fit, as a NaN or an infinity may leave, saturates.
+inline void v_store_quants(int8_t* to, Vec value) {
+  const __m256i words = _mm256_permute4x64_epi64(
+      _mm256_packs_epi32(_mm256_cvtps_epi32(value.a), _mm256_cvtps_epi32(value.b)), 0xd8);
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(to),
+      _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
 // To nearest even; a NaN keeps its upper bits and becomes quiet.
 inline __m256i round_bf16(__m256 value) {
   const __m256i bits = _mm256_castps_si256(value);

@@ -90,6 +90,14 @@ inline Vec v_scale_by_pow2(Vec value, Vec n) {
 inline Vec v_zero_below(Vec value, Vec x, Vec limit) {
   return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, limit, _CMP_NLT_UQ), value);
 }
+inline float v_reduce_max(Vec value) {
+  return _mm512_reduce_max_ps(value);
+}
+// Whole numbers to bytes; what does not fit, as a NaN or an infinity may leave, saturates.
+inline void v_store_quants(int8_t* to, Vec value) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                   _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(value)));
+}
 // To nearest even; a NaN keeps its upper bits and becomes quiet.
 inline void v_store_bf16(uint16_t* to, Vec value) {
   const __m512i bits = _mm512_castps_si512(value);

@@ -117,6 +117,19 @@ inline Vec v_scale_by_pow2(const Vec& value, const Vec& n) {
 inline Vec v_zero_below(const Vec& value, const Vec& x, const Vec& limit) {
   return map([&](int i) { return x.lane[i] < limit.lane[i] ? 0.0F : value.lane[i]; });
 }
+inline float v_reduce_max(const Vec& value) {
+  float largest = value.lane[0];
+  for (const float lane : value.lane) largest = lane > largest ? lane : largest;
+  return largest;
+}
+// Whole numbers to bytes; what does not fit, as a NaN or an infinity may leave, saturates.
+inline void v_store_quants(int8_t* to, const Vec& value) {
+  for (int i = 0; i < kLanes; ++i) {
+    const float lane = value.lane[i];
+    to[i] = static_cast<int8_t>(lane >= -128.0F ? (lane <= 127.0F ? static_cast<int>(lane) : 127)
+                                                : -128);
+  }
+}
 inline void v_store_bf16(uint16_t* to, const Vec& value) {
   for (int i = 0; i < kLanes; ++i) to[i] = round_bf16(value.lane[i]);
 }

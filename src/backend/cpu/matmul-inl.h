@@ -94,17 +94,12 @@ template <int kQuantBytes>
 void convert_q8(const float* x, int64_t num_elements, std::byte* out) {
   using Row = Q8Row<kQuantBytes>;
   for (int64_t i = 0; i < num_elements; i += kQ8GroupElements, out += Row::kBytes) {
-    float rounded[kQ8GroupElements];
-    const float scale = quantize_group(x + i, rounded);
-    int32_t sum = 0;
     int8_t bytes[kQ8GroupElements];
-    int16_t words[kQ8GroupElements];
-    for (int j = 0; j < kQ8GroupElements; ++j) {
-      const int quant = to_quant(rounded[j]);
-      sum += quant;
-      bytes[j] = static_cast<int8_t>(quant);
-    }
+    const float scale = quantize_group(x + i, bytes);
+    int32_t sum = 0;
+    for (int j = 0; j < kQ8GroupElements; ++j) sum += bytes[j];
     if constexpr (kQuantBytes == 2) {
+      int16_t words[kQ8GroupElements];
       for (int j = 0; j < kQ8GroupElements; j += 4) {
         words[j] = bytes[j];
         words[j + 1] = bytes[j + 2];

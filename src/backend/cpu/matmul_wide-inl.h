@@ -29,15 +29,13 @@ struct Bf16Tile {
 };
 
 void convert_bf16_as_f32(const float* x, int64_t num_elements, std::byte* out) {
+  auto* values = reinterpret_cast<float*>(out);
   for_vectors(num_elements, [&](int64_t i, int m) {
     uint16_t rounded[kLanes];
     v_store_bf16(rounded, load_some(x + i, m));
-    float value[kLanes];
-    v_store(value, v_load_bf16(rounded));
-    __builtin_memcpy(out + i * 4, value, static_cast<size_t>(m) * sizeof(float));
+    store_some(values + i, v_load_bf16(rounded), m);
   });
-  const float zero = 0.0F;
-  if (num_elements % 2 != 0) __builtin_memcpy(out + num_elements * 4, &zero, sizeof(zero));
+  if (num_elements % 2 != 0) values[num_elements] = 0.0F;
 }
 
 // Integer sums of 16 rows at a time, so that they and the float sums need fewer registers.
