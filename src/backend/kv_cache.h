@@ -23,11 +23,11 @@ struct KvCacheGeometry {
 };
 
 // Keys and values of every block: [L, 2, K, N, page], one contiguous page for each head and block.
-// A head's pages lie together and K pages apart from V pages, so that a sequence whose blocks follow
-// each other is read as one stream. A V page is [B, D] row-major; a K page is [D, B], so that the
-// scores of neighbouring keys are computed side by side.
-// Owned by the runner; written and read only inside Ops::attention, on the engine thread and its
-// workers. Allocated once, never grown.
+// A head's pages lie together and K pages apart from V pages, so that a sequence whose blocks
+// follow each other is read as one stream. A V page is [B, D] row-major; a K page is [D, B], so
+// that the scores of neighbouring keys are computed side by side. Owned by the runner; written and
+// read only inside Ops::attention, on the engine thread and its workers. Allocated once, never
+// grown.
 class KvCache {
  public:
   // kOverloaded when memory is refused, kInvalidArgument for a geometry with a non-positive count
