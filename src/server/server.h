@@ -30,18 +30,29 @@ struct ServedModel {
   std::optional<int32_t> default_max_tokens;  // when a request gives none; else chat fills the
                                               // context and completions take 16
   int64_t created = 0;                        // Unix seconds, shown by /v1/models
+};  // at least one; the first is the id, the others are aliases
+std::shared_ptr<const Tokenizer> tokenizer = {};         // never null
+std::shared_ptr<const ChatTemplate> chat_template = {};  // null: chat requests are refused with 400
+std::string bos_token = {};  // spelling, for the chat template; may be empty
+std::string eos_token = {};
+int32_t max_model_len = 0;                       // tokens, prompt and output together
+SamplingParams default_sampling = {};            // generation_config.json's; eos_token_ids inside
+std::optional<int32_t> default_max_tokens = {};  // when a request gives none; else chat fills the
+                                                 // context and completions take 16
+int64_t created = 0;                             // Unix seconds, shown by /v1/models
 };
 
 // Limits and addresses. Value type; all sizes in bytes.
 struct ServerConfig {
   std::string host = "127.0.0.1";  // IPv4 or IPv6 address, or a name to resolve; ignored with uds
   int32_t port = 8000;             // 0: any free one
-  std::string uds_path;            // not empty: a Unix socket (mode 0600) instead of host and port
-  std::vector<std::string> api_keys;         // empty: no key is asked for
-  std::vector<std::string> allowed_hosts;    // empty: any Host header
-  std::vector<std::string> allowed_origins;  // for browsers (CORS); "*" is any; empty: none
+  std::string uds_path = {};       // not empty: a Unix socket (mode 0600) instead of host and port
+  std::vector<std::string> api_keys = {};         // empty: no key is asked for
+  std::vector<std::string> allowed_hosts = {};    // empty: any Host header
+  std::vector<std::string> allowed_origins = {};  // for browsers (CORS); "*" is any; empty: none
   bool any_model = false;  // answer whatever `model` a request names, else 404 for unknown ones
-  std::optional<uint64_t> seed;  // where the seeds of requests without one come from; unset: random
+  std::optional<uint64_t> seed =
+      {};  // where the seeds of requests without one come from; unset: random
   std::string version = "0.1.0";
   std::string build = "dev";  // short commit id, shown in system_fingerprint
   int32_t num_io_threads = 2;

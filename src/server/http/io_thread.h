@@ -17,6 +17,8 @@ struct HttpLimits {
   size_t max_target_bytes = size_t{8} << 10;
   size_t max_body_bytes = size_t{64} << 20;
   size_t max_stream_queue_bytes = size_t{1} << 20;
+  // The pace at which a message extends read_timeout and write_timeout.
+  int64_t min_bytes_per_second = 16 << 10;
   std::chrono::milliseconds idle_timeout{std::chrono::seconds(75)};
   std::chrono::milliseconds read_timeout{std::chrono::seconds(30)};
   std::chrono::milliseconds write_timeout{std::chrono::seconds(30)};

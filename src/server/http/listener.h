@@ -11,9 +11,9 @@
 namespace pagoda {
 
 struct ListenAddress {
-  std::string host;      // address or name; the first of its addresses that can be bound is taken
-  int32_t port = 0;      // 0: any free one
-  std::string uds_path;  // not empty: a Unix socket of mode 0600 instead
+  std::string host = {};  // address or name; the first of its addresses that can be bound is taken
+  int32_t port = 0;       // 0: any free one
+  std::string uds_path = {};  // not empty: a Unix socket of mode 0600 instead
 };
 
 // Owns the socket, the thread and, with uds_path, the socket file. A stale socket file (nobody

@@ -30,8 +30,8 @@ struct HttpRequest {
 struct HttpResponse {
   int status = 200;
   std::string content_type = "application/json";
-  std::string body;
-  HttpHeaders headers;
+  std::string body = {};
+  HttpHeaders headers = {};
 };
 
 // "Not Found" for 404; "Unknown" for a status this server does not use.

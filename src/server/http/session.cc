@@ -72,8 +72,6 @@ namespace {
 
 constexpr size_t kBodyChunkBytes = size_t{16} << 10;
 constexpr size_t kMaxPipelinedBytes = size_t{64} << 10;
-// After the grace of read_timeout a sender, and after write_timeout a reader, must keep this pace.
-constexpr int64_t kMinBytesPerSecond = 16 << 10;
 constexpr milliseconds kLingerTime{1000};
 constexpr size_t kMaxLingerBytes = size_t{4} << 20;
 
@@ -129,7 +127,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void disarm();
   void on_deadline();
   milliseconds pace(size_t num_bytes) const {
-    return milliseconds(static_cast<int64_t>(num_bytes) * 1000 / kMinBytesPerSecond);
+    return milliseconds(static_cast<int64_t>(num_bytes) * 1000 /
+                        core_->limits.min_bytes_per_second);
   }
 
   std::shared_ptr<IoThread::Core> core_;
@@ -212,7 +211,6 @@ class Exchange : public HttpExchange, public std::enable_shared_from_this<Exchan
 
 void Session::wait_for_request() {
   state_ = State::kIdle;
-  if (core_->draining && buffer_.size() == 0) return close();
   if (buffer_.size() > 0) return read_head();
   arm(core_->limits.idle_timeout);
   socket_.async_wait(asio::socket_base::wait_read, [self = shared_from_this()](error_code ec) {
@@ -400,7 +398,7 @@ void Session::client_gone() {
 
 void Session::shutdown() {
   keep_alive_ = false;
-  if (state_ == State::kIdle || state_ == State::kReading) return close();
+  if (state_ != State::kServing) return close();
   if (const auto exchange = exchange_; exchange && !ended_) {
     exchange->end(EndCause::kShutdown);
     if (serves(exchange.get()) && !ended_) client_gone();
@@ -540,6 +538,7 @@ void Session::complete(int status) {
 
 // Closing with unread input would reset the connection, and the client might never see the reply.
 void Session::linger() {
+  if (core_->shutting_down) return close();
   state_ = State::kLinger;
   error_code ignored;
   socket_.shutdown(asio::socket_base::shutdown_send, ignored);

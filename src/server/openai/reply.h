@@ -30,17 +30,17 @@ struct Timings {
 // How a choice ended.
 struct ChoiceEnd {
   FinishReason reason = FinishReason::kStop;
-  std::optional<std::string> stop_string;
-  std::optional<TokenId> stop_token_id;  // the client's own ids only
+  std::optional<std::string> stop_string = {};
+  std::optional<TokenId> stop_token_id = {};  // the client's own ids only
 };
 
 // A finished choice of a whole reply.
 struct WholeChoice {
   int32_t index = 0;
-  std::string text;
-  std::vector<SampledToken> tokens;
+  std::string text = {};
+  std::vector<SampledToken> tokens = {};
   int64_t text_offset = 0;  // characters of echo before the first token
-  ChoiceEnd end;
+  ChoiceEnd end = {};
 };
 
 // Immutable after construction; borrows nothing but the tokenizer, which it shares.

@@ -1,0 +1,169 @@
+// Tests of chat requests: messages to the prompt.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "server/openai/job.h"
+#include "server/test_support.h"
+
+namespace pagoda::openai {
+namespace {
+
+class Chat : public testing::Test {
+ protected:
+  Result<GenerationJob> prepare(const std::string& body) {
+    return prepare_chat(body, deployment_, overflow_);
+  }
+  // The prompt's text.
+  std::string prompt(const std::string& messages, const std::string& fields = "") {
+    const auto job = prepare(R"({"messages": )" + messages + fields + "}");
+    EXPECT_TRUE(job.ok()) << (job.ok() ? "" : job.error().message);
+    return job.ok() ? deployment_.model.tokenizer->decode(job->prompts.at(0).token_ids, false) : "";
+  }
+  std::string refused_param(const std::string& body) {
+    const auto job = prepare(body);
+    EXPECT_FALSE(job.ok()) << body;
+    return job.ok() ? "" : job.error().param;
+  }
+
+  ScriptRunner runner_;
+  AsyncEngine engine_{runner_, make_engine_config(), nullptr, "test-model"};
+  Deployment deployment_{make_served_model(), engine_, {}};
+  std::optional<ContextOverflow> overflow_;
+};
+
+constexpr const char* kHi = R"([{"role": "user", "content": "hi"}])";
+
+TEST_F(Chat, MessagesGoThroughTheTemplateWithoutAnAddedBos) {
+  EXPECT_EQ(prompt(kHi), "<user>hi<assistant>");
+  EXPECT_EQ(prompt(R"([{"role": "system", "content": "s"}, {"role": "user", "content": "u"},
+                       {"role": "assistant", "content": null}, {"role": "tool", "content": "5"}])"),
+            "<system>s<user>u<assistant><tool>5<assistant>");
+  EXPECT_EQ(prompt(kHi, R"(, "add_special_tokens": true)"), "<bos><user>hi<assistant>");
+}
+
+TEST_F(Chat, TextPartsAreJoinedAndOtherPartsRefusedByName) {
+  EXPECT_EQ(prompt(R"([{"role": "user", "content": [{"type": "text", "text": "a"}, "b"]}])"),
+            "<user>a\nb<assistant>");
+  EXPECT_EQ(refused_param(R"({"messages": [{"role": "user", "content": [
+                {"type": "text", "text": "a"}, {"type": "image_url", "image_url": {}}]}]})"),
+            "messages.0.content.1.type");
+  EXPECT_EQ(refused_param(R"({"messages": [{"role": "user", "content": [{"type": "text"}]}]})"),
+            "messages.0.content.0.text");
+}
+
+TEST_F(Chat, ADeveloperIsASystemMessageWhereTheTemplateKnowsNone) {
+  EXPECT_EQ(prompt(R"([{"role": "developer", "content": "d"}])"), "<system>d<assistant>");
+}
+
+TEST_F(Chat, AFinalMessageCanBeContinued) {
+  const char* messages =
+      R"([{"role": "user", "content": "u"}, {"role": "assistant", "content": "Once "}])";
+  EXPECT_EQ(prompt(messages, R"(, "continue_final_message": true)"), "<user>u<assistant>Once");
+  EXPECT_EQ(refused_param(R"({"messages": [{"role": "user", "content": "u"}],
+                "continue_final_message": true, "add_generation_prompt": true})"),
+            "continue_final_message");
+  EXPECT_EQ(prompt(kHi, R"(, "add_generation_prompt": false)"), "<user>hi");
+}
+
+TEST_F(Chat, TemplateArgumentsArriveAndCannotReplaceTheMessages) {
+  ServedModel model = make_served_model();
+  model.chat_template = *ChatTemplate::create("{{ mode }}{{ messages[0].content }}{{ bos_token }}");
+  const Deployment deployment(model, engine_, {});
+  const auto job = prepare_chat(
+      R"({"messages": [{"role": "user", "content": "u"}], "chat_template_kwargs": {"mode": "m"}})",
+      deployment, overflow_);
+  ASSERT_TRUE(job.ok()) << job.error().message;
+  EXPECT_EQ(job->prompts.at(0).token_ids, (std::vector<TokenId>{'m', 'u', kBosToken}));
+  EXPECT_EQ(refused_param(R"({"messages": [{"role": "user", "content": "u"}],
+                              "chat_template_kwargs": {"messages": []}})"),
+            "chat_template_kwargs.messages");
+}
+
+TEST_F(Chat, AnExceptionOfTheTemplateIsTheClientsError) {
+  ServedModel model = make_served_model();
+  model.chat_template = *ChatTemplate::create("{{ raise_exception('roles must alternate') }}");
+  const Deployment deployment(model, engine_, {});
+  const auto job =
+      prepare_chat(R"({"messages": [{"role": "user", "content": "u"}]})", deployment, overflow_);
+  ASSERT_FALSE(job.ok());
+  EXPECT_EQ(job.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_THAT(job.error().message, testing::HasSubstr("roles must alternate"));
+}
+
+TEST_F(Chat, AModelWithoutATemplateRefusesChat) {
+  ServedModel model = make_served_model();
+  model.chat_template = nullptr;
+  const Deployment deployment(model, engine_, {});
+  const auto job =
+      prepare_chat(R"({"messages": [{"role": "user", "content": "u"}]})", deployment, overflow_);
+  ASSERT_FALSE(job.ok());
+  EXPECT_EQ(job.error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST_F(Chat, MalformedMessagesAreRefusedByPath) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"messages", R"({})"},
+      {"messages", R"({"messages": []})"},
+      {"messages", R"({"messages": "Hi"})"},
+      {"messages.0", R"({"messages": [5]})"},
+      {"messages.0.role", R"({"messages": [{"content": "Hi"}]})"},
+      {"messages.0.role", R"({"messages": [{"role": 5, "content": "Hi"}]})"},
+      {"messages.0.role", R"({"messages": [{"role": "wizard", "content": "Hi"}]})"},
+      {"messages.0.content", R"({"messages": [{"role": "user"}]})"},
+      {"messages.0.content", R"({"messages": [{"role": "user", "content": 5}]})"},
+      {"messages.0.tool_calls.0.function", R"({"messages": [{"role": "assistant",
+          "content": null, "tool_calls": [{"id": "x"}]}]})"},
+      {"messages.0.tool_calls.0.function.arguments", R"({"messages": [{"role": "assistant",
+          "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}]})"},
+  };
+  for (const auto& [param, body] : cases) EXPECT_EQ(refused_param(body), param) << body;
+}
+
+TEST_F(Chat, ToolsAreRefusedUnlessTheyAreNotToBeUsed) {
+  const std::string hi = R"({"messages": [{"role": "user", "content": "u"}], )";
+  const std::string tools = R"("tools": [{"type": "function", "function": {"name": "f"}}])";
+  EXPECT_EQ(refused_param(hi + tools + "}"), "tools");
+  EXPECT_EQ(refused_param(hi + tools + R"(, "tool_choice": "auto"})"), "tools");
+  EXPECT_EQ(refused_param(hi + R"("tools": "hammer"})"), "tools");
+  EXPECT_EQ(refused_param(hi + R"("tool_choice": "required"})"), "tool_choice");
+  EXPECT_TRUE(prepare(hi + tools + R"(, "tool_choice": "none"})").ok());
+  EXPECT_TRUE(prepare(hi + R"("tools": []})").ok());
+}
+
+TEST_F(Chat, TheCallsOfAnAssistantReachTheTemplateAsObjects) {
+  ServedModel model = make_served_model();
+  model.chat_template =
+      *ChatTemplate::create("{{ messages[0].tool_calls[0].function.arguments.city }}");
+  const Deployment deployment(model, engine_, {});
+  const auto job = prepare_chat(
+      R"({"messages": [{"role": "assistant", "tool_calls": [{"id": "1", "type": "function",
+          "function": {"name": "f", "arguments": "{\"city\": \"Rome\"}"}}]}]})",
+      deployment, overflow_);
+  ASSERT_TRUE(job.ok()) << job.error().message;
+  EXPECT_EQ(job->prompts.at(0).token_ids, (std::vector<TokenId>{'R', 'o', 'm', 'e'}));
+}
+
+TEST_F(Chat, TopLogprobsNeedLogprobs) {
+  const std::string hi = R"({"messages": [{"role": "user", "content": "u"}], )";
+  EXPECT_EQ(refused_param(hi + R"("top_logprobs": 2})"), "top_logprobs");
+  EXPECT_EQ(refused_param(hi + R"("logprobs": true, "top_logprobs": 21})"), "top_logprobs");
+  EXPECT_EQ(refused_param(hi + R"("logprobs": 3})"), "logprobs");
+  EXPECT_EQ(prepare(hi + R"("logprobs": true, "top_logprobs": 2})")->sampling.num_logprobs, 2);
+  EXPECT_EQ(prepare(hi + R"("logprobs": true})")->sampling.num_logprobs, 0);
+  EXPECT_EQ(prepare(hi + R"("logprobs": false})")->sampling.num_logprobs, -1);
+}
+
+TEST_F(Chat, WithoutALimitTheAnswerMayFillTheContext) {
+  const std::string hi = R"({"messages": [{"role": "user", "content": "hi"}])";
+  const auto limit = [&](const char* fields) {
+    const auto job = prepare(hi + fields);
+    return job.ok() ? job->prompts.at(0).max_tokens : -1;
+  };
+  EXPECT_EQ(limit("}"), 4096 - 19);
+  EXPECT_EQ(limit(R"(, "max_tokens": null})"), 4096 - 19);
+  EXPECT_EQ(limit(R"(, "max_tokens": 7})"), 7);
+  EXPECT_EQ(limit(R"(, "max_tokens": 7, "max_completion_tokens": 8})"), 8);
+}
+
+}  // namespace
+}  // namespace pagoda::openai
