@@ -194,8 +194,8 @@ std::vector<Flag> server_flags(ServeOptions& o) {
       {"drain-timeout", "SECONDS", kServerGroup,
        "how long running requests may go on after SIGTERM", std::to_string(o.drain_timeout_s),
        false, integer_setter("drain-timeout", o.drain_timeout_s, 0, 86400)},
-      {"log-level", "LEVEL", kServerGroup, "debug, info, warning or error", o.log_level, false,
-       text_setter(o.log_level)},
+      {"log-level", "LEVEL", kServerGroup, "debug, info, warning or error", "PAGODA_LOG, else info",
+       false, text_setter(o.log_level)},
   };
 }
 

@@ -46,7 +46,7 @@ struct ServeOptions {
   std::optional<uint64_t> seed;  // of the seeds drawn for requests without one
   int32_t num_io_threads = 2;
   int32_t drain_timeout_s = 30;
-  std::string log_level = "info";
+  std::string log_level;  // empty: PAGODA_LOG, else info
 };
 
 // One setting: the same name as a flag (--name), a YAML key (name) and a variable (PAGODA_NAME).

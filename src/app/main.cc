@@ -11,6 +11,8 @@
 
 #include "app/commands.h"
 #include "app/config.h"
+#include "base/env.h"
+#include "base/log.h"
 
 namespace pagoda {
 namespace {
@@ -166,6 +168,10 @@ int run(int argc, char** argv) {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return root.exit(error) == 0 ? 0 : 2;
+  }
+  if (const auto level = env_value("PAGODA_LOG")) {
+    const Result<void> set = set_log_level(*level);
+    if (!set.ok()) return report(Error{set.error().code, "PAGODA_LOG: " + set.error().message});
   }
   for (const Command& command : commands) {
     if (command.app->parsed()) return report(command.execute());

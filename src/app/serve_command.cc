@@ -148,7 +148,7 @@ void drain(const ServeOptions& options, const sigset_t& signals, Server& server,
 }  // namespace
 
 Result<void> serve(const ServeOptions& options) {
-  RETURN_IF_ERROR(set_log_level(options.log_level));
+  if (!options.log_level.empty()) RETURN_IF_ERROR(set_log_level(options.log_level));
   const auto start = std::chrono::steady_clock::now();
   const sigset_t signals = block_signals();
   MetricsRegistry metrics;

@@ -24,7 +24,7 @@ TEST(Yaml, DuplicateKeysAreRefusedWithTheirLine) {
 }
 
 TEST(Yaml, NestingListsAndBrokenSyntaxAreErrorsNotCrashes) {
-  for (const std::string text :
+  for (const std::string& text :
        {std::string("a: {b: 1}"), std::string("- a"), std::string("a: [1, [2]]"),
         std::string("a: 'x"), std::string(20'000, '['), std::string("? [a]\n: b"),
         std::string("text")}) {
