@@ -36,6 +36,9 @@ class Echo : public pagoda::HttpService {
     CHECK(status >= 400 && !message.empty());
     return {.status = status, .body = std::string(message)};
   }
+  pagoda::HttpHeaders common_headers(const pagoda::HttpRequest& request) override {
+    return {{"X-Length", std::to_string(request.path.size())}};
+  }
   void completed(const pagoda::HttpRequest&, const pagoda::RequestLog&, int) override {}
 };
 
