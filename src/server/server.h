@@ -30,16 +30,6 @@ struct ServedModel {
   std::optional<int32_t> default_max_tokens;  // when a request gives none; else chat fills the
                                               // context and completions take 16
   int64_t created = 0;                        // Unix seconds, shown by /v1/models
-};  // at least one; the first is the id, the others are aliases
-std::shared_ptr<const Tokenizer> tokenizer = {};         // never null
-std::shared_ptr<const ChatTemplate> chat_template = {};  // null: chat requests are refused with 400
-std::string bos_token = {};  // spelling, for the chat template; may be empty
-std::string eos_token = {};
-int32_t max_model_len = 0;                       // tokens, prompt and output together
-SamplingParams default_sampling = {};            // generation_config.json's; eos_token_ids inside
-std::optional<int32_t> default_max_tokens = {};  // when a request gives none; else chat fills the
-                                                 // context and completions take 16
-int64_t created = 0;                             // Unix seconds, shown by /v1/models
 };
 
 // Limits and addresses. Value type; all sizes in bytes.
@@ -51,8 +41,8 @@ struct ServerConfig {
   std::vector<std::string> allowed_hosts = {};    // empty: any Host header
   std::vector<std::string> allowed_origins = {};  // for browsers (CORS); "*" is any; empty: none
   bool any_model = false;  // answer whatever `model` a request names, else 404 for unknown ones
-  std::optional<uint64_t> seed =
-      {};  // where the seeds of requests without one come from; unset: random
+  // Where the seeds of requests without one come from; unset: the system's random source.
+  std::optional<uint64_t> seed = {};
   std::string version = "0.1.0";
   std::string build = "dev";  // short commit id, shown in system_fingerprint
   int32_t num_io_threads = 2;
