@@ -51,9 +51,10 @@ std::function<Result<void>(const std::string&)> text_setter(std::string& target)
   };
 }
 
-std::function<Result<void>(const std::string&)> list_setter(std::vector<std::string>& target) {
-  return [&target](const std::string& text) -> Result<void> {
-    if (text.empty()) return invalid_argument("an empty value");
+std::function<Result<void>(const std::string&)> list_setter(const std::string& name,
+                                                            std::vector<std::string>& target) {
+  return [name, &target](const std::string& text) -> Result<void> {
+    if (text.empty()) return invalid_argument(name + ": the value must not be empty");
     target.push_back(text);
     return {};
   };
@@ -177,14 +178,14 @@ std::vector<Flag> server_flags(ServeOptions& o) {
        text_setter(o.uds)},
       {"served-model-name", "NAME", kServerGroup,
        "name in the API; several give aliases, the first is the one shown", "the folder's name",
-       true, list_setter(o.served_model_names)},
+       true, list_setter("served-model-name", o.served_model_names)},
       {"any-model", "", kServerGroup, "answer whatever model name a request asks for", "", false,
        switch_setter("any-model", o.any_model)},
       {"api-key", "KEY", kServerGroup, "key that clients must send; several are allowed", "no key",
-       true, list_setter(o.api_keys)},
+       true, list_setter("api-key", o.api_keys)},
       {"allowed-origins", "ORIGIN", kServerGroup,
        "web pages that may call the API from a browser; * is any", "none", true,
-       list_setter(o.allowed_origins)},
+       list_setter("allowed-origins", o.allowed_origins)},
       {"seed", "N", kServerGroup, "seed of the seeds drawn for requests that give none",
        "from the system", false,
        integer_setter("seed", o.seed, uint64_t{0}, std::numeric_limits<uint64_t>::max())},

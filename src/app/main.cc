@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <functional>
@@ -164,6 +165,14 @@ int run(int argc, char** argv) {
   root.set_version_flag("--version", [] { return "pagoda " + program_version(); });
   const std::vector<Command> commands = {add_serve(root), add_run(root), add_chat(root),
                                          add_info(root), add_version(root)};
+  // CLI11 only says that a command is missing; a mistyped one deserves its name.
+  const bool known = std::any_of(commands.begin(), commands.end(), [&](const Command& command) {
+    return argc > 1 && command.app->get_name() == argv[1];
+  });
+  if (argc > 1 && argv[1][0] != '-' && !known) {
+    std::fprintf(stderr, "pagoda: unknown command '%.60s'; see pagoda --help\n", argv[1]);
+    return 2;
+  }
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -150,7 +150,8 @@ void ApiService::handle(std::shared_ptr<HttpExchange> exchange) {
 void ApiService::dispatch(const std::shared_ptr<HttpExchange>& exchange) {
   const HttpRequest& request = exchange->request();
   const std::string_view path = route_path(request.path);
-  const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
+  const std::string_view method =
+      request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
   std::string allow;
   exchange->log().route = "unmatched";
   for (const Route& route : routes()) {
