@@ -18,18 +18,20 @@ namespace pagoda {
 struct TokenizerData {
   struct AddedToken {
     int32_t id = 0;
-    std::string content;
+    std::string content = {};
     bool special = false;
     bool lstrip = false, rstrip = false, single_word = false, normalized = false;
   };
-  std::vector<std::string> tokens;  // by id, byte-level spelling decoded to raw bytes; "" for holes
-  std::vector<std::pair<int32_t, int32_t>> merges;  // best first
-  std::vector<AddedToken> added_tokens;
-  std::string split_pattern;   // the pre-tokenizer's regular expression; "" for none
-  bool ignore_merges = false;  // a whole piece in the vocabulary is taken as it is
+  // By id, byte-level spelling decoded to raw bytes; "" for holes.
+  std::vector<std::string> tokens = {};
+  std::vector<std::pair<int32_t, int32_t>> merges = {};  // best first
+  std::vector<AddedToken> added_tokens = {};
+  std::string split_pattern = {};  // the pre-tokenizer's regular expression; "" for none
+  bool ignore_merges = false;      // a whole piece in the vocabulary is taken as it is
   bool add_prefix_space = false;
-  std::vector<int32_t> prefix_ids;  // put before a text when special tokens are asked for (BOS)
-  std::vector<int32_t> suffix_ids;
+  // Put before and after a text when special tokens are asked for (BOS).
+  std::vector<int32_t> prefix_ids = {};
+  std::vector<int32_t> suffix_ids = {};
   bool normalize_nfc = false;   // text is brought to normalisation form C first
   bool drop_unmatched = false;  // text between two matches of split_pattern is left out
 };
@@ -42,7 +44,8 @@ Result<TokenizerData> parse_tokenizer_json(std::string_view text);
 // Immutable after construction; thread-safe.
 class Tokenizer {
  public:
-  // Checks every id and merge. kInvalidArgument names what is inconsistent.
+  // Checks every id and merge. kInvalidArgument names what is inconsistent. A byte that has no
+  // token of its own is left out of encoded text.
   static Result<std::shared_ptr<const Tokenizer>> create(TokenizerData data);
   ~Tokenizer();
 

@@ -1,6 +1,7 @@
 // Reads a tokenizer.json: the two big tables by a scanner of its own, the rest as JSON values.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -92,7 +93,7 @@ Result<int32_t> checked_id(const Json& value, std::string_view what) {
 Result<void> read_vocab(JsonScanner& in, std::vector<std::string>& tokens) {
   std::string spelling, bytes;
   if (!in.enter('{')) return in.error();
-  tokens.reserve(size_t{1} << 17);
+  tokens.reserve(std::min(size_t{1} << 17, in.text().size() / 16));
   while (in.next_member(spelling)) {
     int64_t id = 0;
     if (!in.read_integer(id)) return in.error();
@@ -117,7 +118,7 @@ Result<void> read_merges(JsonScanner& in, const TokenIndex& index, TokenizerData
     data.merges.emplace_back(index.find(left), index.find(right));
     return data.merges.back().first >= 0 && data.merges.back().second >= 0;
   };
-  data.merges.reserve(size_t{1} << 17);
+  data.merges.reserve(std::min(size_t{1} << 18, in.text().size() / 16));
   if (!in.enter('[')) return in.error();
   while (in.next_element()) {
     bool known = false;

@@ -87,7 +87,8 @@ Result<bool> test_mapping(Context&, const Value& input, const Arguments&) {
   return input.dict() != nullptr;
 }
 Result<bool> test_callable(Context&, const Value& input, const Arguments&) {
-  return input.object() != nullptr && input.object()->callable();
+  // Undefined has a __call__, which raises.
+  return input.is_undefined() || (input.object() && input.object()->callable());
 }
 Result<bool> test_iterable(Context&, const Value& input, const Arguments&) {
   return input.is_text() || input.sequence() || input.dict() || input.is_undefined() ||

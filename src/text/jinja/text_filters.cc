@@ -120,6 +120,13 @@ std::string percent_encode(std::string_view text, std::string_view safe) {
   return out;
 }
 
+// As in the query of a URL: "+" for a space.
+std::string query_encode(std::string_view text) {
+  std::string out = percent_encode(text, " ");
+  std::replace(out.begin(), out.end(), ' ', '+');
+  return out;
+}
+
 ValueResult filter_urlencode(Context& context, const Value& input) {
   ASSIGN_OR_RETURN(const std::string text, context.to_text(input));
   RETURN_IF_ERROR(context.charge(static_cast<int64_t>(text.size()) * 3));
@@ -140,7 +147,7 @@ ValueResult filter_urlencode(Context& context, const Value& input) {
     if (!out.empty()) out += '&';
     ASSIGN_OR_RETURN(const std::string left, context.to_text(name));
     ASSIGN_OR_RETURN(const std::string right, context.to_text(value));
-    out += percent_encode(left, "") + "=" + percent_encode(right, "");
+    out += query_encode(left) + "=" + query_encode(right);
   }
   return Value(std::move(out));
 }

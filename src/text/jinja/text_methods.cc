@@ -115,7 +115,7 @@ ValueResult split_on_space(const Call& call, int64_t limit) {
     rest = strip(rest, is_python_space, !from_right, from_right);
     if (rest.empty()) break;
     if (limit-- == 0) {
-      parts.push_back(make_text(strip(rest, is_python_space, from_right, !from_right)));
+      parts.push_back(make_text(rest));
       break;
     }
     const Predicate is_word = [](char32_t c) { return !is_python_space(c); };

@@ -1,0 +1,119 @@
+// parse_tokenizer_json: what is read, refused, and survived.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "text/test_tokenizer.h"
+#include "text/tokenizer.h"
+
+namespace pagoda {
+namespace {
+
+// A minimal tokenizer.json as a value, for tests to change.
+Json small() {
+  return *parse_json(R"({
+    "added_tokens": [{"id": 3, "content": "<s>", "special": true}],
+    "normalizer": null,
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+    "post_processor": null,
+    "decoder": {"type": "ByteLevel"},
+    "model": {"type": "BPE", "vocab": {"a": 0, "\u0120": 1, "\u0120a": 2}, "merges": ["\u0120 a"]}})");
+}
+
+Result<TokenizerData> parse(const Json& json) {
+  return parse_tokenizer_json(dump_json(json));
+}
+
+TEST(TokenizerJson, ReadsVocabularyMergesAndAddedTokens) {
+  const auto data = parse(small());
+  ASSERT_TRUE(data.ok()) << data.error().message;
+  EXPECT_EQ(data->tokens, (std::vector<std::string>{"a", " ", " a"}));
+  EXPECT_EQ(data->merges, (std::vector<std::pair<int32_t, int32_t>>{{1, 0}}));
+  ASSERT_EQ(data->added_tokens.size(), 1U);
+  EXPECT_EQ(data->added_tokens[0].content, "<s>");
+  EXPECT_FALSE(data->split_pattern.empty());
+}
+
+TEST(TokenizerJson, ReadsMergesAsPairsAndTablesInAnyOrder) {
+  Json json = small();
+  json["model"] = Json{{"merges", Json::array({Json::array({"\u0120", "a"})})},
+                       {"ignore_merges", true},
+                       {"vocab", {{"a", 0}, {"\u0120", 1}, {"\u0120a", 2}}},
+                       {"type", "BPE"}};
+  const auto data = parse(json);
+  ASSERT_TRUE(data.ok()) << data.error().message;
+  EXPECT_EQ(data->merges, (std::vector<std::pair<int32_t, int32_t>>{{1, 0}}));
+  EXPECT_TRUE(data->ignore_merges);
+}
+
+TEST(TokenizerJson, ReadsPrefixAndSuffixFromTheTemplate) {
+  Json json = small();
+  json["post_processor"] = *parse_json(R"({"type": "Sequence", "processors": [
+    {"type": "ByteLevel"}, {"type": "TemplateProcessing",
+     "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                {"SpecialToken": {"id": "<s>", "type_id": 0}}],
+     "special_tokens": {"<s>": {"id": "<s>", "ids": [3], "tokens": ["<s>"]}}}]})");
+  const auto data = parse(json);
+  ASSERT_TRUE(data.ok()) << data.error().message;
+  EXPECT_EQ(data->prefix_ids, std::vector<int32_t>{3});
+  EXPECT_EQ(data->suffix_ids, std::vector<int32_t>{3});
+}
+
+TEST(TokenizerJson, NamesTheComponentItDoesNotSupport) {
+  const auto message = [](const char* part, const char* value) {
+    Json json = small();
+    json[part] = *parse_json(value);
+    const auto data = parse(json);
+    EXPECT_FALSE(data.ok()) << part;
+    if (data.ok()) return std::string();
+    EXPECT_EQ(data.error().code, ErrorCode::kUnsupported) << data.error().message;
+    return data.error().message;
+  };
+  EXPECT_NE(message("normalizer", R"({"type": "Lowercase"})").find("Lowercase"), std::string::npos);
+  EXPECT_NE(message("pre_tokenizer", R"({"type": "Metaspace"})").find("Metaspace"),
+            std::string::npos);
+  EXPECT_NE(message("pre_tokenizer", "null").find("null"), std::string::npos);
+  EXPECT_NE(message("post_processor", R"({"type": "BertProcessing"})").find("BertProcessing"),
+            std::string::npos);
+  EXPECT_NE(message("decoder", R"({"type": "WordPiece"})").find("WordPiece"), std::string::npos);
+  EXPECT_NE(message("model", R"({"type": "Unigram", "vocab": [["a", 0.5]]})").find("Unigram"),
+            std::string::npos);
+  EXPECT_NE(message("model", R"({"type": "BPE", "byte_fallback": true, "vocab": {"a": 0},
+                                 "merges": []})")
+                .find("byte_fallback"),
+            std::string::npos);
+}
+
+TEST(TokenizerJson, RefusesWhatIsMalformed) {
+  for (const char* model :
+       {R"({"vocab": {"a": -1}, "merges": []})", R"({"vocab": {"a": 2000000000}, "merges": []})",
+        R"({"vocab": {"a": 1.5}, "merges": []})", R"({"vocab": {"a": 0, "b": 0}, "merges": []})",
+        R"({"vocab": {"a": 0}, "merges": ["a"]})", R"({"vocab": {"a": 0}, "merges": ["a b"]})",
+        R"({"vocab": {"a": 0}, "merges": [["a"]]})", R"({"vocab": {"a": 0}, "merges": [5]})",
+        R"({"vocab": {"a": 0}})", R"({"merges": []})", "{}"}) {
+    Json json = small();
+    json["model"] = *parse_json(model);
+    const auto data = parse(json);
+    ASSERT_FALSE(data.ok()) << model;
+    EXPECT_EQ(data.error().code, ErrorCode::kInvalidArgument) << model;
+  }
+  EXPECT_FALSE(parse_tokenizer_json("").ok());
+  EXPECT_FALSE(parse_tokenizer_json("{\"\xFF\": 1}").ok());
+  EXPECT_FALSE(parse_tokenizer_json(dump_json(small()) + "x").ok());
+}
+
+TEST(TokenizerJson, SurvivesEveryTruncationAndFlippedByte) {
+  const std::string text = dump_json(small());
+  for (size_t i = 0; i < text.size(); ++i) {
+    EXPECT_FALSE(parse_tokenizer_json(text.substr(0, i)).ok()) << i;
+    std::string flipped = text;
+    for (const char c : {'"', '{', ']', '9', '\\', '\0'}) {
+      flipped[i] = c;
+      auto data = parse_tokenizer_json(flipped);
+      if (data.ok()) static_cast<void>(Tokenizer::create(*std::move(data)).ok());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pagoda

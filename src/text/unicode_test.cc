@@ -1,0 +1,70 @@
+// UTF-8 validation, replacement and character classes.
+#include "text/unicode.h"
+
+#include <gtest/gtest.h>
+
+namespace pagoda {
+namespace {
+
+std::string lossy(const std::string& bytes) {
+  std::string out;
+  if (append_utf8_lossy(bytes, out) < bytes.size()) out += kReplacementCharacter;
+  return out;
+}
+
+TEST(Unicode, AcceptsExactlyTheWellFormedSequences) {
+  for (const std::string good : {"", "abcdefghijklmnop", "\xC2\x80", "\xED\x9F\xBF", "\xEE\x80\x80",
+                                 "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF", "한국어 😀 text"}) {
+    EXPECT_TRUE(is_valid_utf8(good)) << good;
+  }
+  for (const std::string bad :
+       {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80",
+        "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xC2", "abcdefgh\xE2\x82", "\xFF"}) {
+    EXPECT_FALSE(is_valid_utf8(bad));
+  }
+}
+
+// The expected strings are Python's bytes.decode("utf-8", errors="replace").
+TEST(Unicode, ReplacesEachMaximalSubpartAsPythonDoes) {
+  EXPECT_EQ(lossy("a\xFF"
+                  "b"),
+            "a\uFFFDb");
+  EXPECT_EQ(lossy("\xE2\x82"
+                  "A"),
+            "\uFFFDA");
+  EXPECT_EQ(lossy("\xED\xA0\x80"), "\uFFFD\uFFFD\uFFFD");
+  EXPECT_EQ(lossy("\xF0\x9F\x98\xF0\x9F\x98\x80"), "\uFFFD😀");
+  EXPECT_EQ(lossy("\xC0\xAF"), "\uFFFD\uFFFD");
+  EXPECT_EQ(lossy("\xF4\x90\x80\x80"), "\uFFFD\uFFFD\uFFFD\uFFFD");
+  EXPECT_EQ(lossy("ok\xF0\x9F"), "ok\uFFFD");
+}
+
+TEST(Unicode, EveryScalarValueSurvivesEncodingAndDecoding) {
+  for (char32_t c = 0; c <= 0x10FFFF; c += c < 0x3000 ? 1 : 37) {
+    if (c >= 0xD800 && c <= 0xDFFF) continue;
+    std::string text;
+    append_utf8(text, c);
+    ASSERT_TRUE(is_valid_utf8(text));
+    size_t offset = 0;
+    ASSERT_EQ(next_code_point(text, offset), c);
+    ASSERT_EQ(offset, text.size());
+  }
+}
+
+TEST(Unicode, KnowsSpacesOfPythonAndOfUnicode) {
+  EXPECT_TRUE(is_white_space(0x3000));
+  EXPECT_FALSE(is_white_space(0x180E));
+  EXPECT_FALSE(is_white_space(0x200B));
+  EXPECT_FALSE(is_white_space(0x1C));
+  EXPECT_TRUE(is_python_space(0x1C));
+}
+
+TEST(Unicode, MapsCaseAndComposes) {
+  EXPECT_EQ(to_upper("straße é я"), "STRASSE É Я");
+  EXPECT_EQ(to_lower("ÀÉ Я"), "àé я");
+  EXPECT_EQ(normalize_nfc("e\u0301 \u1112\u1161\u11AB"), "é 한");
+  EXPECT_EQ(count_code_points("a한😀"), 3);
+}
+
+}  // namespace
+}  // namespace pagoda
