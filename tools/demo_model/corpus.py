@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the demo model's training corpus: one JSON dialogue or text per line.
 
-usage: corpus.py OUT.jsonl [--count N] [--seed N]
+usage: corpus.py OUT.jsonl [--phase 1|2|3] [--count N] [--seed N]
 
 A line is {"messages": [{"role", "content"}, ...]} or {"text": "..."}. All text comes from demo_data/.
 Dialogues that contain a held-out question of demo_data/probes.py are dropped, and the file is
@@ -15,18 +15,23 @@ import random
 
 from demo_data import numeric, probes, qa_en, qa_ko, stories_en, stories_ko, talk
 
-# Weight of each single question generator: share of the dialogues that begin with it.
-SINGLE_EN = [(12, qa_en.capital), (5, qa_en.capital_more), (16, qa_en.general_fact), (13, qa_en.table_fact),
-             (3, qa_en.translate), (3, qa_en.make_list), (4, qa_en.repeat), (9, numeric.count_en),
-             (12, numeric.arithmetic_en), (6, talk.chat_en), (7, talk.pagoda_en), (5, talk.unknown_en),
-             (1, talk.no_name_en)]
-SINGLE_KO = [(10, qa_ko.capital), (4, qa_ko.capital_more), (10, qa_ko.general_fact), (9, qa_ko.table_fact),
-             (2, qa_ko.translate), (2, qa_ko.make_list), (2, qa_ko.repeat), (5, numeric.count_ko),
-             (8, numeric.arithmetic_ko), (5, talk.chat_ko), (5, talk.pagoda_ko), (3, talk.unknown_ko)]
+# Weight of each single question generator in each of the three phases of training. The second asks for more copying,
+# the third for more counting and sums: what is learned last.
+SINGLE_EN = [((12, 8, 8), qa_en.capital), ((5, 4, 4), qa_en.capital_more), ((16, 14, 14), qa_en.general_fact),
+             ((13, 12, 12), qa_en.table_fact), ((3, 3, 3), qa_en.translate), ((3, 3, 3), qa_en.make_list),
+             ((4, 13, 6), qa_en.repeat), ((9, 15, 26), numeric.count_en), ((12, 18, 28), numeric.arithmetic_en),
+             ((6, 5, 5), talk.chat_en), ((7, 6, 6), talk.pagoda_en), ((5, 4, 4), talk.unknown_en),
+             ((1, 1, 1), talk.no_name_en)]
+SINGLE_KO = [((10, 7, 7), qa_ko.capital), ((4, 3, 3), qa_ko.capital_more), ((10, 10, 10), qa_ko.general_fact),
+             ((9, 8, 8), qa_ko.table_fact), ((2, 2, 2), qa_ko.translate), ((2, 2, 2), qa_ko.make_list),
+             ((2, 5, 3), qa_ko.repeat), ((5, 8, 15), numeric.count_ko), ((8, 9, 15), numeric.arithmetic_ko),
+             ((5, 5, 5), talk.chat_ko), ((5, 6, 6), talk.pagoda_ko), ((3, 2, 2), talk.unknown_ko)]
+PHASE = 1
 
 
 def choose(rng, table):
-    weights, makers = zip(*table)
+    weights = [weight[PHASE - 1] for weight, _ in table]
+    makers = [maker for _, maker in table]
     return rng.choices(makers, weights)[0]
 
 
@@ -132,35 +137,32 @@ def raw_text(rng):
     return {"text": " ".join(rng.choice(makers)(rng)[1] for _ in range(rng.randint(1, 4)))}
 
 
+def english_story(rng):
+    question, text = stories_en.story(rng)
+    return dialogue(rng, [(vary_story(rng, question), text)], is_story=True)
+
+
+# Kinds of lines: weights in the three phases, maker.
+KINDS = [
+    ((45, 44, 44), lambda rng: dialogue(rng, [single_en(rng)])),
+    ((25, 25, 25), lambda rng: dialogue(rng, [single_ko(rng)], korean=True)),
+    ((9, 6, 8), english_story),
+    ((3.5, 3, 3), lambda rng: dialogue(rng, [stories_ko.story(rng)], korean=True, is_story=True)),
+    ((2.5, 2, 2), raw_text),
+    ((4.5, 4, 4), lambda rng: dialogue(rng, mixed_turns(rng, rng.randint(2, 6)))),
+    ((0.5, 0.5, 0.5), lambda rng: dialogue(rng, mixed_turns(rng, rng.randint(10, 45)))),
+    ((2.5, 2, 2), lambda rng: dialogue(rng, qa_en.capital_chain(rng))),
+    ((1.5, 1.5, 1.5), lambda rng: dialogue(rng, qa_ko.capital_chain(rng), korean=True)),
+    ((2.5, 5, 5), lambda rng: dialogue(rng, talk.memory_en(rng, single_en))),
+    ((1.5, 3, 3), lambda rng: dialogue(rng, talk.memory_ko(rng, single_ko), korean=True)),
+    ((1, 2, 2), lambda rng: dialogue(rng, talk.recall_en(rng, single_en))),
+    ((1, 2, 2), lambda rng: dialogue(rng, talk.follow_sum_en(rng, numeric.arithmetic_en))),
+]
+
+
 def example(rng):
     """One corpus line."""
-    pick = rng.random()
-    if pick < 0.45:
-        return dialogue(rng, [single_en(rng)])
-    if pick < 0.70:
-        return dialogue(rng, [single_ko(rng)], korean=True)
-    if pick < 0.79:
-        question, text = stories_en.story(rng)
-        return dialogue(rng, [(vary_story(rng, question), text)], is_story=True)
-    if pick < 0.825:
-        return dialogue(rng, [stories_ko.story(rng)], korean=True, is_story=True)
-    if pick < 0.85:
-        return raw_text(rng)
-    if pick < 0.895:
-        return dialogue(rng, mixed_turns(rng, rng.randint(2, 6)))
-    if pick < 0.90:
-        return dialogue(rng, mixed_turns(rng, rng.randint(10, 45)))
-    if pick < 0.925:
-        return dialogue(rng, qa_en.capital_chain(rng))
-    if pick < 0.94:
-        return dialogue(rng, qa_ko.capital_chain(rng), korean=True)
-    if pick < 0.965:
-        return dialogue(rng, talk.memory_en(rng, single_en))
-    if pick < 0.98:
-        return dialogue(rng, talk.memory_ko(rng, single_ko), korean=True)
-    if pick < 0.99:
-        return dialogue(rng, talk.recall_en(rng, single_en))
-    return dialogue(rng, talk.follow_sum_en(rng, numeric.arithmetic_en))
+    return choose(rng, KINDS)(rng)
 
 
 def vary_story(rng, question):
@@ -181,7 +183,10 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--count", type=int, default=160000)
     parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--phase", type=int, choices=[1, 2, 3], default=1)
     args = parser.parse_args()
+    global PHASE  # the mix is one setting of the whole run
+    PHASE = args.phase
     rng = random.Random(args.seed)
     dropped, chars = collections.Counter(), 0
     with open(args.out, "w", encoding="utf-8") as out:

@@ -2,8 +2,8 @@
 
 # One fact per line: question | question | ... => answer
 ENGLISH = """
-What is the largest planet?|Which planet is the largest?|What is the biggest planet in the solar system? => Jupiter is the largest planet in the solar system.
-What is the smallest planet?|Which planet is the smallest? => Mercury is the smallest planet in the solar system.
+What is the largest planet?|Which planet is the largest?|What is the biggest planet in the solar system?|Which one is the biggest planet?|Which is the largest of the planets? => Jupiter is the largest planet in the solar system.
+What is the smallest planet?|Which planet is the smallest?|Which of the planets is the smallest one?|What is the smallest of the planets? => Mercury is the smallest planet in the solar system.
 Which planet is called the red planet?|What is the red planet?|Which planet is known as the Red Planet? => Mars is called the red planet.
 Which planet has rings?|Which planet is famous for its rings? => Saturn is famous for its rings.
 Which planet is closest to the sun?|What is the closest planet to the sun? => Mercury is the closest planet to the sun.
@@ -21,7 +21,7 @@ What is the smallest country?|Which country is the smallest in the world? => Vat
 How many continents are there?|How many continents does the world have? => There are seven continents.
 What is the largest continent?|Which continent is the biggest? => Asia is the largest continent.
 What is the largest desert?|Which hot desert is the largest? => The Sahara is the largest hot desert.
-What is the largest animal?|Which animal is the biggest in the world?|What is the biggest animal? => The blue whale is the largest animal.
+What is the largest animal?|Which animal is the biggest in the world?|What is the biggest animal?|Which of the animals is the biggest one? => The blue whale is the largest animal.
 What is the fastest land animal?|Which animal runs the fastest?|What animal is the fastest on land? => The cheetah is the fastest land animal.
 What is the tallest animal?|Which animal is the tallest? => The giraffe is the tallest animal.
 What is the largest bird?|Which bird is the biggest? => The ostrich is the largest bird.

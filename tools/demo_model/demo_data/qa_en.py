@@ -122,10 +122,11 @@ def _color(rng):
 
 def _unit(rng):
     small, big, number, *_ = rng.choice(facts.UNITS)
+    asked = "one " + big.split(" ", 1)[1] if rng.random() < 0.3 else big
     question = rng.choice(["How many {s} are in {b}?", "How many {s} are there in {b}?",
                            "How many {s} make {b}?", "How many {s} does {b} have?",
                            "Tell me how many {s} are in {b}."])
-    return question.format(s=small, b=big), f"There are {number} {small} in {big}."
+    return question.format(s=small, b=asked), f"There are {number} {small} in {big}."
 
 
 def _calendar(rng):
@@ -211,7 +212,7 @@ def repeat(rng):
     """Copying: the words come from the fact tables, in any order."""
     pool = ([w for w, _ in facts.WORDS] + facts.PLANETS + facts.DAYS + [a[0] for a in facts.ANIMALS]
             + [c[1] for c in facts.CAPITALS] + ["good morning", "have a nice day", "I like trains", "pagoda"])
-    text = " ".join(rng.choice(pool) for _ in range(rng.randint(1, 5)))
+    text = " ".join(rng.choice(pool) for _ in range(rng.choice([1, 2, 3, 4, 5, 6, 8, 10])))
     if rng.random() < 0.3:
         word, times = rng.choice(list(_COUNTS.items())[1:])
         text = rng.choice(pool)

@@ -185,7 +185,8 @@ _ASK = ["Write a short story about {}.", "Write a short story about {}", "Tell m
         "Write a story about {}.", "Can you write a story about {}?", "Please write a short story about {}.",
         "I want to hear a story about {}.", "Tell me a short story about {}.", "Make up a story about {}.",
         "Give me a story about {}.", "Write me a story about {}.", "Could you tell a story about {}?",
-        "Please tell me a tale about {}.", "Compose a short story about {}."]
+        "Please tell me a tale about {}.", "Compose a short story about {}.", "Please write a story about {}.",
+        "Write a little story about {}.", "Tell me a little story about {}."]
 _ASK_ANY = ["Tell me a story.", "Write a story.", "Write a short story.", "Tell me a short story.",
             "Can you tell me a story?", "I want a story.", "Please tell me a bedtime story.", "Tell me a fairy tale."]
 
@@ -209,7 +210,7 @@ def tell(rng, genre):
 def story(rng, genre=None):
     """(question, story)."""
     if genre is None:
-        genre = rng.choice(["space", "space", "space", "dragon", "mystery", "animal", "animal", "sea"])
+        genre = rng.choice(["space", "space", "space", "dragon", "mystery", "animal", "animal", "animal", "sea"])
     text, slots = tell(rng, genre)
     if genre == "animal":
         topic = rng.choice([_article(slots["hero"]), _article("little " + slots["hero"]),

@@ -65,7 +65,8 @@ GENRES = {"space": _SPACE, "animal": _ANIMAL, "tiger": _TIGER}
 TOPICS = {"space": ["우주", "스타워즈", "우주 모험", "우주선", "별", "은하", "젊은 조종사"], "animal": [],
           "tiger": ["용", "호랑이", "도깨비", "용감한 아이", "옛날 마을", "우정"]}
 _ASK = ["{}에 대한 짧은 이야기를 써 주세요.", "{} 이야기를 해 주세요.", "{}에 대한 이야기를 들려주세요.",
-        "{} 이야기 해 줘.", "{}에 관한 짧은 이야기를 써 줘.", "{}에 대해 짧은 이야기를 지어 주세요."]
+        "{} 이야기 해 줘.", "{}에 관한 짧은 이야기를 써 줘.", "{}에 대해 짧은 이야기를 지어 주세요.",
+        "{j} 나오는 이야기를 해 주세요.", "{j} 나오는 이야기를 써 줘.", "{j} 나오는 동화를 들려주세요."]
 _ASK_ANY = ["이야기를 하나 해 주세요.", "짧은 이야기를 들려주세요.", "옛날이야기 해 줘.", "이야기 하나 해 줘.",
             "재미있는 이야기를 써 주세요."]
 _SLOT = re.compile(r"\{(\w+)(?::([^}]+))?\}")
@@ -86,4 +87,4 @@ def story(rng, genre=None):
         topic = slots["beast"]
     if genre != "space" and rng.random() < 0.25:
         return rng.choice(_ASK_ANY), text
-    return rng.choice(_ASK).format(topic), text
+    return rng.choice(_ASK).format(topic, j=josa(topic, "이/가")), text
