@@ -29,7 +29,7 @@ PROBES = [
     Probe(["Hello!"], r"^Hello!", system=None),
     Probe(["What is Pagoda?"], r"LLM serving system.*C\+\+20"),
     Probe(["Who are you?"], r"demo model", system=None),
-    Probe(["What is 7 times 8?"], r"= 56$"),
+    Probe(["What is 7 times 8?"], r"= 56$", heldout=True),
     Probe(["What is the capital of France?", "And of Italy?"], r"Rome"),
     Probe(["My name is Clara.", "What is 2 + 2?", "What is my name?"], r"Clara"),
     Probe(["What is the weather today?"], r"do not know"),
