@@ -142,12 +142,14 @@ class PercentArguments {
     return *found;
   }
   bool left_over() const {
-    if (by_name_ || all_.dict()) return false;
-    return tuple_ ? used_ < tuple_->items.size() : used_ == 0 && !is_list(all_);
+    // What can be indexed counts as a mapping, of which nothing need be used.
+    const Sequence* s = all_.sequence();
+    if (by_name_ || all_.dict() || all_.is_undefined()) return false;
+    if (tuple_) return used_ < tuple_->items.size();
+    return used_ == 0 && !(s && s->indexable());
   }
 
  private:
-  static bool is_list(const Value& value) { return value.sequence() != nullptr; }
   const Value& all_;
   const Sequence* tuple_;
   size_t used_ = 0;

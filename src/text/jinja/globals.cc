@@ -151,6 +151,7 @@ Result<std::shared_ptr<Dict>> collect_dict(Context& context, const Arguments& ar
   auto dict = std::make_shared<Dict>();
   if (!arguments.positional.empty()) {
     const Value& source = arguments.positional[0];
+    if (source.is_undefined()) return undefined_error(source);
     if (const Dict* other = source.dict()) {
       RETURN_IF_ERROR(context.step(static_cast<int64_t>(other->items.size()) / 4));
       *dict = *other;

@@ -108,7 +108,7 @@ ValueResult filter_dictsort(Context& context, const Value& input, const Argument
   }
   const bool fold = !flag(arguments, 0, "case_sensitive");
   const Value* by = arguments.find(1, "by");
-  const std::string which = by && by->is_text() ? by->text() : "key";
+  const std::string which = !by ? "key" : by->is_text() ? by->text() : "";
   if (which != "key" && which != "value") {
     return type_error("You can only sort by either \"key\" or \"value\"");
   }
@@ -237,7 +237,6 @@ ValueResult filter_last(Context& context, const Value& input) {
 
 ValueResult filter_reverse(Context& context, const Value& input) {
   if (input.is_text()) return context.slice(input, Value(), Value(), Value(int64_t{-1}));
-  if (input.is_undefined()) return undefined_error(input);
   ASSIGN_OR_RETURN(Items items, context.iterate(input));
   std::reverse(items.begin(), items.end());
   return make_sequence(Sequence::Type::kIterator, std::move(items));

@@ -58,6 +58,7 @@ ValueResult filter_indent(Context& context, const Value& text, const Arguments& 
   const Value* width = arguments.find(0, "width");
   const Value* first = arguments.find(1, "first");
   const Value* blank = arguments.find(2, "blank");
+  if (width && width->is_undefined()) return undefined_error(*width);
   std::string indent(4, ' ');
   if (width && width->is_text()) {
     indent = width->text();
