@@ -526,7 +526,8 @@ void Session::on_written(error_code ec) {
 void Session::finish_reply() {
   if (exchange_) complete(status_);
   if (closed_) return;
-  if (keep_alive_ && !core_->draining) return wait_for_request();
+  // A drain that began since the head was written closes after the next reply, as that will say.
+  if (keep_alive_ && !core_->shutting_down) return wait_for_request();
   linger();
 }
 
