@@ -104,11 +104,12 @@ void report_plan(const EngineOptions& options, const Decisions& decided, const M
   progress(fmt::format("  cache: {} tokens in {} blocks of {}; up to {} sequences a step",
                        plan.num_cache_tokens, plan.num_blocks, decided.runner.block_size,
                        options.max_num_seqs));
-  const char* reason = options.max_model_len            ? "as asked"
-                       : plan.context_limited_by_memory ? "what the cache holds"
-                                                        : "the model's limit";
-  progress(fmt::format("  context: {} tokens ({}; the model allows {})", plan.max_model_len, reason,
-                       config.max_position_embeddings));
+  const std::string model_limit =
+      fmt::format("the model allows {}", config.max_position_embeddings);
+  const std::string reason = options.max_model_len            ? "as asked; " + model_limit
+                             : plan.context_limited_by_memory ? "the whole cache; " + model_limit
+                                                              : "the model's limit";
+  progress(fmt::format("  context: {} tokens ({})", plan.max_model_len, reason));
 }
 
 ServedModel describe(const std::string& folder, bool is_demo, ModelFolder files,

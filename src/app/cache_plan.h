@@ -18,10 +18,10 @@ struct MemoryDemand {
   int64_t bytes_per_token = 0;  // of KV cache, all layers
   int32_t block_size = 0;       // tokens a block
   int32_t max_num_seqs = 0;
-  int32_t model_context = 0;                     // tokens the model allows
-  std::optional<int32_t> max_model_len;          // asked for by the user
-  std::optional<int32_t> num_blocks;             // asked for by the user
-  std::optional<int64_t> kv_cache_memory_bytes;  // asked for by the user
+  int32_t model_context = 0;                          // tokens the model allows
+  std::optional<int32_t> max_model_len = {};          // asked for by the user
+  std::optional<int32_t> num_blocks = {};             // asked for by the user
+  std::optional<int64_t> kv_cache_memory_bytes = {};  // asked for by the user
   double memory_utilization = 0.9;
 };
 

@@ -8,6 +8,7 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <map>
@@ -40,6 +41,15 @@ std::function<Result<void>(const std::string&)> integer_setter(const std::string
   return [name, &target, low, high](const std::string& text) -> Result<void> {
     ASSIGN_OR_RETURN(const Integer value, parse_integer<Integer>(name, text, low, high));
     target = value;
+    return {};
+  };
+}
+
+std::function<Result<void>(const std::string&)> address_setter(std::string& target) {
+  return [&target](const std::string& text) -> Result<void> {
+    // An empty address would mean every interface of the machine.
+    if (text.empty()) return invalid_argument("host: the value must not be empty");
+    target = text;
     return {};
   };
 }
@@ -171,7 +181,8 @@ std::vector<Flag> cache_flags(EngineOptions& o) {
 
 std::vector<Flag> server_flags(ServeOptions& o) {
   return {
-      {"host", "ADDRESS", kServerGroup, "address to listen on", o.host, false, text_setter(o.host)},
+      {"host", "ADDRESS", kServerGroup, "address to listen on", o.host, false,
+       address_setter(o.host)},
       {"port", "PORT", kServerGroup, "port to listen on; 0: any free one", std::to_string(o.port),
        false, integer_setter("port", o.port, 0, 65535)},
       {"uds", "PATH", kServerGroup, "listen on a Unix socket instead of host and port", "", false,
@@ -210,6 +221,10 @@ Result<std::vector<YamlEntry>> read_yaml(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return Error{ErrorCode::kNotFound, fmt::format("config '{}': cannot be read", path)};
   std::ostringstream text;
+  // peek() fails on a folder, which opens like a file.
+  if (file.peek() == std::ifstream::traits_type::eof() && std::filesystem::is_directory(path)) {
+    return invalid_argument(fmt::format("config '{}': is a folder, not a file", path));
+  }
   text << file.rdbuf();
   auto entries = parse_flat_yaml(text.str());
   if (!entries.ok()) {

@@ -63,6 +63,14 @@ TEST(Config, UnknownAndDuplicateKeysOfTheFileAreRefused) {
   EXPECT_EQ(done.error().code, ErrorCode::kNotFound);
 }
 
+TEST(Config, AnEmptyHostAndAFolderAsFileAreRefused) {
+  ServeOptions options;
+  const auto host = apply_settings(serve_flags(options), {{"host", {""}}}, "");
+  ASSERT_FALSE(host.ok());
+  EXPECT_EQ(host.error().message, "command line: host: the value must not be empty");
+  EXPECT_FALSE(apply_settings(serve_flags(options), {}, testing::TempDir()).ok());
+}
+
 TEST(Config, ListsComeFromRepeatedFlagsAndFromYamlLists) {
   ServeOptions options;
   ASSERT_TRUE(apply_settings(serve_flags(options), {{"api-key", {"a", "b"}}},

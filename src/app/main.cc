@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -70,19 +71,29 @@ class FlagParser {
   std::string model_;
 };
 
+// CLI11's Range lets NaN through: it compares false with both ends.
+std::function<std::string(const std::string&)> number_in(double low, double high) {
+  return [low, high](const std::string& text) -> std::string {
+    char* end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    if (!text.empty() && *end == '\0' && value >= low && value <= high) return "";
+    return fmt::format("'{}' is not a number from {} to {}", text, low, high);
+  };
+}
+
 void add_generation_flags(CLI::App& app, GenerationOptions& options) {
   const std::string group = "Generation";
   app.add_option("--max-tokens", options.max_tokens, "longest answer [until the context is full]")
-      ->check(CLI::Range(1, 1'000'000'000))
+      ->check(number_in(1, 1e9))
       ->group(group);
   app.add_option("--temperature", options.temperature, "0 takes the likeliest token [the model's]")
-      ->check(CLI::Range(0.0, 100.0))
+      ->check(number_in(0, 100))
       ->group(group);
   app.add_option("--top-p", options.top_p, "nucleus size [the model's]")
-      ->check(CLI::Range(1e-6, 1.0))
+      ->check(number_in(1e-6, 1))
       ->group(group);
   app.add_option("--top-k", options.top_k, "candidates at most; 0: all [the model's]")
-      ->check(CLI::Range(0, 1'000'000'000))
+      ->check(number_in(0, 1e9))
       ->group(group);
   app.add_option("--seed", options.seed, "seed of the random choices [drawn]")->group(group);
 }

@@ -35,7 +35,10 @@ Result<YamlEntry> read_entry(const YAML::Node& key, const YAML::Node& value) {
 Result<std::vector<YamlEntry>> parse_flat_yaml(std::string_view text) {
   std::vector<YamlEntry> entries;
   try {
-    const YAML::Node root = YAML::Load(std::string(text));
+    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
+    if (documents.empty()) return entries;
+    if (documents.size() > 1) return invalid_argument("more than one document ('---')");
+    const YAML::Node& root = documents.front();
     if (root.IsNull()) return entries;
     if (!root.IsMap()) return invalid_argument("the top level must be a mapping 'name: value'");
     std::set<std::string> seen;

@@ -27,7 +27,7 @@ TEST(Yaml, NestingListsAndBrokenSyntaxAreErrorsNotCrashes) {
   for (const std::string& text :
        {std::string("a: {b: 1}"), std::string("- a"), std::string("a: [1, [2]]"),
         std::string("a: 'x"), std::string(20'000, '['), std::string("? [a]\n: b"),
-        std::string("text")}) {
+        std::string("text"), std::string("a: 1\n---\nb: 2")}) {
     EXPECT_FALSE(parse_flat_yaml(text).ok()) << text.substr(0, 20);
   }
 }

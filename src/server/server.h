@@ -49,7 +49,7 @@ struct ServerConfig {
   int32_t max_connections = 4096;
   int32_t max_choices = 128;  // n times the number of prompts, at most, in one request
   size_t max_header_bytes = size_t{16} << 10;
-  size_t max_body_bytes = size_t{64} << 20;
+  size_t max_body_bytes = size_t{16} << 20;
   size_t max_stream_queue_bytes = size_t{1} << 20;  // unsent output of one stream; more ends it
   std::chrono::milliseconds idle_timeout{std::chrono::seconds(75)};   // between requests
   std::chrono::milliseconds read_timeout{std::chrono::seconds(30)};   // of a request, plus its size

@@ -19,6 +19,13 @@ namespace {
 // About 2 ms of template and tokenizer on an I/O thread; what is larger goes to the side thread.
 constexpr size_t kInlineBodyBytes = size_t{16} << 10;
 
+// What a page may send: the OpenAI client for browsers describes itself in x-stainless headers.
+constexpr const char* kAllowedHeaders =
+    "Authorization, Content-Type, X-Api-Key, X-Stainless-Arch, X-Stainless-Async, "
+    "X-Stainless-Helper-Method, X-Stainless-Lang, X-Stainless-OS, X-Stainless-Package-Version, "
+    "X-Stainless-Poll-Helper, X-Stainless-Retry-Count, X-Stainless-Runtime, "
+    "X-Stainless-Runtime-Version, X-Stainless-Timeout";
+
 // Paths are served with and without the /v1 that base URLs may or may not have.
 std::string_view route_path(std::string_view path) {
   constexpr std::string_view kPrefix = "/v1";
@@ -182,7 +189,7 @@ void ApiService::answer_options(const std::shared_ptr<HttpExchange>& exchange,
   response.status = 204;
   response.headers = {{"Allow", allow + ", OPTIONS"},
                       {"Access-Control-Allow-Methods", allow + ", OPTIONS"},
-                      {"Access-Control-Allow-Headers", "Authorization, Content-Type, X-Api-Key"},
+                      {"Access-Control-Allow-Headers", kAllowedHeaders},
                       {"Access-Control-Max-Age", "600"}};
   exchange->respond(std::move(response));
 }

@@ -15,7 +15,7 @@ namespace pagoda {
 struct HttpLimits {
   size_t max_header_bytes = size_t{16} << 10;
   size_t max_target_bytes = size_t{8} << 10;
-  size_t max_body_bytes = size_t{64} << 20;
+  size_t max_body_bytes = size_t{16} << 20;
   size_t max_stream_queue_bytes = size_t{1} << 20;
   // The pace at which a message extends read_timeout and write_timeout.
   int64_t min_bytes_per_second = 16 << 10;

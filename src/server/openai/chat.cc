@@ -190,6 +190,27 @@ void add_template_arguments(Fields& fields, Json& variables) {
   }
 }
 
+// What cannot fit is refused before the template spends its budget on it.
+Result<void> check_message_sizes(const Json& messages, const Deployment& deployment) {
+  const auto limit = static_cast<size_t>(deployment.model.max_model_len);
+  if (messages.size() > limit) {
+    return invalid_argument(fmt::format("{} messages cannot fit the model's context of {} tokens",
+                                        messages.size(), limit),
+                            "messages");
+  }
+  size_t num_bytes = 0;
+  for (const Json& message : messages) {
+    const auto content = message.find("content");
+    if (content == message.end() || !content->is_string()) continue;
+    num_bytes += content->get_ref<const std::string&>().size();
+  }
+  if (num_bytes <= deployment.max_prompt_bytes) return {};
+  return invalid_argument(
+      fmt::format("messages: a text of {} bytes cannot fit the model's context of {} tokens",
+                  num_bytes, limit),
+      "messages");
+}
+
 }  // namespace
 
 Result<std::vector<TokenId>> render_chat(const Json& body, Fields& fields,
@@ -209,6 +230,7 @@ Result<std::vector<TokenId>> render_chat(const Json& body, Fields& fields,
 
   Json variables = Json::object();
   ASSIGN_OR_RETURN(variables["messages"], messages_for_template(fields, knows_developer));
+  RETURN_IF_ERROR(check_message_sizes(variables["messages"], deployment));
   variables["add_generation_prompt"] = adds_prompt;
   variables["bos_token"] = model.bos_token;
   variables["eos_token"] = model.eos_token;

@@ -55,6 +55,21 @@ TEST_F(Chat, ADeveloperIsASystemMessageWhereTheTemplateKnowsNone) {
   EXPECT_EQ(prompt(R"([{"role": "developer", "content": "d"}])"), "<system>d<assistant>");
 }
 
+TEST_F(Chat, WhatCannotFitIsRefusedBeforeTheTemplateRuns) {
+  std::string many = "[";
+  for (int i = 0; i <= deployment_.model.max_model_len; ++i) {
+    many += i == 0 ? "" : ",";
+    many += R"({"role": "user", "content": ""})";
+  }
+  auto job = prepare(R"({"messages": )" + many + "]}");
+  ASSERT_FALSE(job.ok());
+  EXPECT_THAT(job.error().message, testing::HasSubstr("messages cannot fit"));
+  job = prepare(R"({"messages": [{"role": "user", "content": ")" +
+                std::string(deployment_.max_prompt_bytes + 1, 'a') + R"("}]})");
+  ASSERT_FALSE(job.ok());
+  EXPECT_THAT(job.error().message, testing::HasSubstr("bytes cannot fit"));
+}
+
 TEST_F(Chat, AFinalMessageCanBeContinued) {
   const char* messages =
       R"([{"role": "user", "content": "u"}, {"role": "assistant", "content": "Once "}])";

@@ -97,6 +97,8 @@ TEST_F(Job, WrongValuesAreRefusedByName) {
       {"logit_bias", R"("logit_bias": {"258": 1})"},
       {"logit_bias.1", R"("logit_bias": {"1": 1000})"},
       {"allowed_token_ids", R"("allowed_token_ids": [])"},
+      {"allowed_token_ids",
+       R"("allowed_token_ids": [65], "stop_token_ids": [65], "min_tokens": 1)"},
       {"seed", R"("seed": 1.5)"},
       {"stream", R"("stream": "yes")"},
       {"stream_options", R"("stream_options": {"include_usage": true})"},
