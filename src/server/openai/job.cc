@@ -114,6 +114,22 @@ void read_logit_bias(Fields& fields, int32_t vocab_size, SamplingParams& samplin
   }
 }
 
+// Allowed tokens that all end the text leave nothing to choose before min_tokens.
+void check_something_is_allowed(Fields& fields, const SamplingParams& sampling) {
+  if (sampling.allowed_token_ids.empty() || sampling.min_tokens == 0) return;
+  const auto ends = [&](TokenId id) {
+    const auto is_in = [id](const std::vector<TokenId>& ids) {
+      return std::ranges::find(ids, id) != ids.end();
+    };
+    return is_in(sampling.stop_token_ids) ||
+           (!sampling.ignore_eos && is_in(sampling.eos_token_ids));
+  };
+  if (!std::ranges::all_of(sampling.allowed_token_ids, ends)) return;
+  fields.refuse(
+      "allowed_token_ids",
+      fmt::format("all of them end the text, which min_tokens {} forbids", sampling.min_tokens));
+}
+
 void read_sampling(Fields& fields, const ServedModel& model, SamplingParams& sampling) {
   sampling = model.default_sampling;
   const auto number = [&fields](const char* key, NumberRange range, float& value) {
@@ -145,22 +161,6 @@ void read_sampling(Fields& fields, const ServedModel& model, SamplingParams& sam
   }
   read_logit_bias(fields, vocab_size, sampling);
   check_something_is_allowed(fields, sampling);
-}
-
-// Allowed tokens that all end the text leave nothing to choose before min_tokens.
-void check_something_is_allowed(Fields& fields, const SamplingParams& sampling) {
-  if (sampling.allowed_token_ids.empty() || sampling.min_tokens == 0) return;
-  const auto ends = [&](TokenId id) {
-    const auto is_in = [id](const std::vector<TokenId>& ids) {
-      return std::ranges::find(ids, id) != ids.end();
-    };
-    return is_in(sampling.stop_token_ids) ||
-           (!sampling.ignore_eos && is_in(sampling.eos_token_ids));
-  };
-  if (!std::ranges::all_of(sampling.allowed_token_ids, ends)) return;
-  fields.refuse(
-      "allowed_token_ids",
-      fmt::format("all of them end the text, which min_tokens {} forbids", sampling.min_tokens));
 }
 
 void read_text_options(Fields& fields, TextOptions& text) {
