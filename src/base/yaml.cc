@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <set>
 
 namespace pagoda {
@@ -30,15 +31,26 @@ Result<YamlEntry> read_entry(const YAML::Node& key, const YAML::Node& value) {
   return entry;
 }
 
+// YAML::Load() reads the first document and drops the others; LoadAll() does not end on some
+// inputs.
+bool has_second_document(std::string_view text) {
+  bool seen_content = false;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    if (line.starts_with("---") && seen_content) return true;
+    seen_content = seen_content || (!line.empty() && line[0] != '#' && line[0] != '\r');
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+  }
+  return false;
+}
+
 }  // namespace
 
 Result<std::vector<YamlEntry>> parse_flat_yaml(std::string_view text) {
   std::vector<YamlEntry> entries;
+  if (has_second_document(text)) return invalid_argument("more than one document ('---')");
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.empty()) return entries;
-    if (documents.size() > 1) return invalid_argument("more than one document ('---')");
-    const YAML::Node& root = documents.front();
+    const YAML::Node root = YAML::Load(std::string(text));
     if (root.IsNull()) return entries;
     if (!root.IsMap()) return invalid_argument("the top level must be a mapping 'name: value'");
     std::set<std::string> seen;
