@@ -63,7 +63,9 @@ size_t read_to_end(int fd) {
 }  // namespace
 
 // The I/O thread lives until the process ends, and with it OpenSSL's random state of that thread.
-extern "C" const char* __lsan_default_suppressions() { return "leak:libcrypto"; }
+extern "C" const char* __lsan_default_suppressions() {
+  return "leak:libcrypto";
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t num_bytes) {
   static World world;
