@@ -110,6 +110,16 @@ Result<void> set_quantization(EngineOptions& options, const std::string& text) {
   return {};
 }
 
+std::function<Result<void>(const std::string&)> bytes_setter(const std::string& name,
+                                                             int64_t& target) {
+  return [name, &target](const std::string& text) -> Result<void> {
+    const auto bytes = parse_bytes(text);
+    if (!bytes.ok()) return invalid_argument(name + ": " + bytes.error().message);
+    target = *bytes;
+    return {};
+  };
+}
+
 Result<void> set_memory_utilization(EngineOptions& options, const std::string& text) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
@@ -158,6 +168,26 @@ std::vector<Flag> cache_flags(EngineOptions& o) {
       {"max-num-queued-requests", "N", kCacheGroup, "requests waiting; more get 429",
        std::to_string(o.max_num_queued_requests), false,
        integer_setter("max-num-queued-requests", o.max_num_queued_requests, 1, 1'000'000)},
+      {"max-num-queued-tokens", "N", kCacheGroup,
+       "prompt tokens of waiting requests; more requests get 429",
+       std::to_string(o.max_num_queued_tokens), false,
+       integer_setter("max-num-queued-tokens", o.max_num_queued_tokens, int64_t{1},
+                      int64_t{1} << 40)},
+      {"max-queue-time", "SECONDS", kCacheGroup,
+       "how long a request may wait for its first step before it gets 429; 0: no limit",
+       std::to_string(o.max_queue_time_s), false,
+       integer_setter("max-queue-time", o.max_queue_time_s, 0, 86400)},
+      {"enable-prefix-caching", "BOOL", kCacheGroup,
+       "keep computed blocks for later requests that begin alike", "true", false,
+       switch_setter("enable-prefix-caching", o.enable_prefix_caching)},
+      {"prefix-cache-dir", "FOLDER", kCacheGroup,
+       "also keep blocks on disk here, across restarts", "none", false,
+       text_setter(o.prefix_cache_dir)},
+      {"prefix-cache-disk-space", "BYTES", kCacheGroup, "most that the disk cache may take", "10G",
+       false, bytes_setter("prefix-cache-disk-space", o.prefix_cache_disk_bytes)},
+      {"trace-file", "FILE", kCacheGroup,
+       "write a Chrome trace of steps and requests (Perfetto, chrome://tracing)", "none", false,
+       text_setter(o.trace_file)},
       {"block-size", "TOKENS", kCacheGroup, "tokens a cache block", std::to_string(o.block_size),
        false, integer_setter("block-size", o.block_size, 1, 4096)},
       {"kv-cache-dtype", "TYPE", kCacheGroup, "type of cached keys and values: auto, bf16, f32",

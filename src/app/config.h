@@ -31,6 +31,13 @@ struct EngineOptions {
   int32_t num_threads = 0;         // compute threads; 0: usable cores
   std::string chat_template_file;  // empty: the model's own
   int32_t max_num_queued_requests = 1024;
+  int64_t max_num_queued_tokens = int64_t{1} << 20;
+  int32_t max_queue_time_s = 300;  // 0: no limit
+  bool enable_prefix_caching = true;
+  std::string prefix_cache_dir;  // empty: no disk tier
+  int64_t prefix_cache_disk_bytes = int64_t{10} * 1000 * 1000 * 1000;
+  std::string trace_file;   // empty: none
+  int32_t num_tenants = 1;  // filled by serve: one for each API key
 };
 
 // Everything `pagoda serve` can be told. Value type.

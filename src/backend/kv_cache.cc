@@ -3,7 +3,9 @@
 
 #include <fmt/core.h>
 
+#include <cstring>
 #include <limits>
+#include <utility>
 
 #include "base/check.h"
 
@@ -17,6 +19,10 @@ int64_t KvCacheGeometry::bytes_per_block() const {
     }
   }
   return bytes;
+}
+
+int64_t KvCacheGeometry::bytes_per_page() const {
+  return int64_t{block_size} * head_size * format_traits(dtype).block_bytes;
 }
 
 Result<KvCache> KvCache::create(const KvCacheGeometry& geometry) {
@@ -45,14 +51,42 @@ Result<KvCache> KvCache::create(const KvCacheGeometry& geometry) {
 }
 
 std::byte* KvCache::page(int32_t layer, bool value, int32_t block, int32_t kv_head) {
+  return const_cast<std::byte*>(std::as_const(*this).page(layer, value, block, kv_head));
+}
+
+const std::byte* KvCache::page(int32_t layer, bool value, int32_t block, int32_t kv_head) const {
   const KvCacheGeometry& g = geometry_;
   DCHECK(layer >= 0 && layer < g.num_layers && block >= 0 && block < g.num_blocks);
   DCHECK(kv_head >= 0 && kv_head < g.num_kv_heads);
-  const int64_t page_bytes =
-      int64_t{g.block_size} * g.head_size * format_traits(g.dtype).block_bytes;
   const int64_t plane = int64_t{layer} * 2 + (value ? 1 : 0);
   const int64_t index = (plane * g.num_kv_heads + kv_head) * g.num_blocks + block;
-  return buffer_.data() + index * page_bytes;
+  return buffer_.data() + index * g.bytes_per_page();
+}
+
+void KvCache::copy_block_to(int32_t block, std::span<std::byte> out) const {
+  CHECK(static_cast<int64_t>(out.size()) == geometry_.bytes_per_block());
+  const auto page_bytes = static_cast<size_t>(geometry_.bytes_per_page());
+  std::byte* to = out.data();
+  for (int32_t layer = 0; layer < geometry_.num_layers; ++layer) {
+    for (const bool value : {false, true}) {
+      for (int32_t head = 0; head < geometry_.num_kv_heads; ++head, to += page_bytes) {
+        std::memcpy(to, page(layer, value, block, head), page_bytes);
+      }
+    }
+  }
+}
+
+void KvCache::copy_block_from(int32_t block, std::span<const std::byte> data) {
+  CHECK(static_cast<int64_t>(data.size()) == geometry_.bytes_per_block());
+  const auto page_bytes = static_cast<size_t>(geometry_.bytes_per_page());
+  const std::byte* from = data.data();
+  for (int32_t layer = 0; layer < geometry_.num_layers; ++layer) {
+    for (const bool value : {false, true}) {
+      for (int32_t head = 0; head < geometry_.num_kv_heads; ++head, from += page_bytes) {
+        std::memcpy(page(layer, value, block, head), from, page_bytes);
+      }
+    }
+  }
 }
 
 }  // namespace pagoda

@@ -1,7 +1,9 @@
 // KvCache: the device memory that BlockIds index.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "tensor/buffer.h"
 #include "tensor/dtype.h"
@@ -20,6 +22,8 @@ struct KvCacheGeometry {
 
   // K and V of all layers for one block; the largest int64_t when the product does not fit.
   int64_t bytes_per_block() const;
+  // K or V of one layer, block and head.
+  int64_t bytes_per_page() const;
 };
 
 // Keys and values of every block: [L, 2, K, N, page], one contiguous page for each head and block.
@@ -37,6 +41,11 @@ class KvCache {
   const KvCacheGeometry& geometry() const { return geometry_; }
   // First byte of the page of one layer, block and head; `value` picks V over K.
   std::byte* page(int32_t layer, bool value, int32_t block, int32_t kv_head);
+  const std::byte* page(int32_t layer, bool value, int32_t block, int32_t kv_head) const;
+
+  // All pages of one block, [L, 2, K, page], as bytes_per_block() bytes.
+  void copy_block_to(int32_t block, std::span<std::byte> out) const;
+  void copy_block_from(int32_t block, std::span<const std::byte> data);
 
  private:
   KvCacheGeometry geometry_;

@@ -1,6 +1,7 @@
 // Error, ErrorCode and Result<T>: how every fallible function of the project answers.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -31,6 +32,7 @@ struct Error {
   ErrorCode code = ErrorCode::kInternal;
   std::string message;
   std::string param = {};
+  int32_t retry_after_s = 0;  // when to try again; 0: unknown
 };
 
 inline Error invalid_argument(std::string message, std::string param = {}) {

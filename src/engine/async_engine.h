@@ -28,9 +28,13 @@ class AsyncEngine {
   AsyncEngine& operator=(const AsyncEngine&) = delete;
 
   // Accepts a request, or refuses it without any work: kInvalidArgument when it can never fit
-  // (message names both numbers), kOverloaded when the queue is full, kUnavailable after
-  // stop_accepting(). Once accepted, `sink` gets outputs until one with finished == true.
+  // (message names both numbers), kOverloaded (with retry_after_s) when the queue is full,
+  // kUnavailable after stop_accepting(). Once accepted, `sink` gets outputs until one with finished == true.
   Result<RequestId> submit(Request request, std::shared_ptr<OutputSink> sink);
+
+  // What submit() would refuse of this tenant whatever it asked, so that a server can refuse before
+  // it has done any work: kOverloaded (with retry_after_s) or kUnavailable.
+  Result<void> check_admission(TenantId tenant, Priority priority) const;
 
   // The client is gone: every choice ends with kAbort at the next step boundary. Unknown or
   // finished ids are ignored.
@@ -46,6 +50,9 @@ class AsyncEngine {
   bool wait_idle(std::chrono::milliseconds timeout);
 
   EngineStats stats() const;
+  // For /debug/state; answers at once even when a step hangs. At most 100 ms old while the engine
+  // runs.
+  EngineState state() const;
   const EngineConfig& config() const;
 
  private:

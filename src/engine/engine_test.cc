@@ -271,6 +271,8 @@ struct ScriptedRunner : ModelRunner {
     return {.max_num_batched_tokens = 8, .max_num_seqs = 8};
   }
   Result<ModelRunnerOutput> execute(const SchedulerOutput&) override { return output; }
+  void read_block(BlockId, std::span<std::byte>) const override {}
+  void write_block(BlockId, std::span<const std::byte>) override {}
   ModelRunnerOutput output;
 };
 

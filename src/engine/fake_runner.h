@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -76,6 +77,20 @@ class FakeRunner : public ModelRunner {
       if (s.sampling != nullptr) output.tokens.push_back(sample(s));
     }
     return output;
+  }
+
+  void read_block(BlockId block, std::span<std::byte> out) const override {
+    const std::span<const TokenId> slots(slots_);
+    const auto size = static_cast<size_t>(config_.block_size);
+    const auto bytes = std::as_bytes(slots.subspan(static_cast<size_t>(block) * size, size));
+    std::copy(bytes.begin(), bytes.end(), out.begin());
+  }
+  void write_block(BlockId block, std::span<const std::byte> data) override {
+    const std::span<TokenId> slots(slots_);
+    const auto size = static_cast<size_t>(config_.block_size);
+    const auto bytes =
+        std::as_writable_bytes(slots.subspan(static_cast<size_t>(block) * size, size));
+    std::copy(data.begin(), data.end(), bytes.begin());
   }
 
  private:

@@ -67,6 +67,14 @@ Result<ModelRunnerOutput> EagerRunner::execute(const SchedulerOutput& step) {
   return sample(ops.read(logits));
 }
 
+void EagerRunner::read_block(BlockId block, std::span<std::byte> out) const {
+  cache_.copy_block_to(block, out);
+}
+
+void EagerRunner::write_block(BlockId block, std::span<const std::byte> data) {
+  cache_.copy_block_from(block, data);
+}
+
 // The scheduler's promises. A broken one would read or write memory that is not the sequence's.
 void EagerRunner::check_step(const SchedulerOutput& step) const {
   CHECK(!step.sequences.empty());

@@ -42,6 +42,9 @@ class EagerRunner final : public ModelRunner {
   // contradicts itself or the limits is a CHECK: the scheduler made it.
   Result<ModelRunnerOutput> execute(const SchedulerOutput& step) override;
 
+  void read_block(BlockId block, std::span<std::byte> out) const override;
+  void write_block(BlockId block, std::span<const std::byte> data) override;
+
   const Model& model() const { return *model_; }
 
  private:

@@ -88,6 +88,8 @@ class ScriptRunner : public ModelRunner {
     }
     return output;
   }
+  void read_block(BlockId, std::span<std::byte>) const override {}
+  void write_block(BlockId, std::span<const std::byte>) override {}
 
  private:
   SampledToken sample(const ScheduledSequence& sequence, int32_t position) const {
