@@ -99,7 +99,7 @@ struct Trace::Impl {
   void name_thread();
 
   void run();
-  bool write_events(std::string_view events);
+  void write_events(std::string_view events);
   void close_file();
 };
 
@@ -151,16 +151,15 @@ void Trace::Impl::run() {
     events.swap(queue);
     const bool last = stopping;
     lock.unlock();
-    const bool written = events.empty() || write_events(events);
+    if (!events.empty()) write_events(events);
     if (last && fd >= 0) close_file();
     lock.lock();
-    if (!written) closed = true;
     if (last) return;
   }
 }
 
-// False when the file is closed now, because it is full or the disk refuses.
-bool Trace::Impl::write_events(std::string_view events) {
+// Closes the file when it is full or the disk refuses.
+void Trace::Impl::write_events(std::string_view events) {
   const auto room =
       static_cast<size_t>(std::max<int64_t>(max_bytes - kClosingBytes - num_bytes, 0));
   std::string_view text = events;
@@ -174,17 +173,18 @@ bool Trace::Impl::write_events(std::string_view events) {
     text = {};
   } else if (text.size() == events.size()) {
     num_bytes += static_cast<int64_t>(text.size());
-    return true;
+    return;
   }
   {
     const std::lock_guard lock(mutex);
-    num_dropped += num_events(events.substr(text.size()));
+    closed = true;
+    num_dropped += num_events(events.substr(text.size())) + num_events(queue);
+    queue.clear();
   }
   if (fd >= 0) {
     log_warning(fmt::format("trace_full file={} max_bytes={}", path, max_bytes));
     close_file();
   }
-  return false;
 }
 
 // Ends the array, so that strict readers of JSON take it.
