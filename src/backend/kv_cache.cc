@@ -10,19 +10,29 @@
 #include "base/check.h"
 
 namespace pagoda {
+namespace {
+
+constexpr int64_t kTooMany = std::numeric_limits<int64_t>::max();
+
+}  // namespace
 
 int64_t KvCacheGeometry::bytes_per_block() const {
-  int64_t bytes = 2 * format_traits(dtype).block_bytes;
-  for (const int32_t factor : {num_layers, block_size, num_kv_heads, head_size}) {
-    if (__builtin_mul_overflow(bytes, static_cast<int64_t>(factor), &bytes)) {
-      return std::numeric_limits<int64_t>::max();
-    }
+  int64_t bytes = bytes_per_page();
+  for (const int32_t factor : {2, num_layers, num_kv_heads}) {
+    if (__builtin_mul_overflow(bytes, static_cast<int64_t>(factor), &bytes)) return kTooMany;
   }
   return bytes;
 }
 
 int64_t KvCacheGeometry::bytes_per_page() const {
-  return int64_t{block_size} * head_size * format_traits(dtype).block_bytes;
+  // At most 2^62 elements.
+  int64_t bytes = int64_t{block_size} * head_size;
+  if (__builtin_mul_overflow(bytes, int64_t{format_traits(dtype).block_bytes}, &bytes)) {
+    return kTooMany;
+  }
+  if (dtype != DType::kI8) return bytes;
+  constexpr int64_t kFloatBytes = 4;
+  return (bytes + elements_offset() + kFloatBytes - 1) / kFloatBytes * kFloatBytes;
 }
 
 Result<KvCache> KvCache::create(const KvCacheGeometry& geometry) {
@@ -34,9 +44,9 @@ Result<KvCache> KvCache::create(const KvCacheGeometry& geometry) {
                     "must be at least 1",
                     g.num_layers, g.num_blocks, g.block_size, g.num_kv_heads, g.head_size));
   }
-  if (g.dtype != DType::kBF16 && g.dtype != DType::kF32) {
-    return invalid_argument(
-        fmt::format("KV cache: dtype {} is neither bf16 nor f32", format_traits(g.dtype).name));
+  if (g.dtype != DType::kBF16 && g.dtype != DType::kF32 && g.dtype != DType::kI8) {
+    return invalid_argument(fmt::format("KV cache: dtype {} is not one of f32, bf16, int8",
+                                        format_traits(g.dtype).name));
   }
   int64_t bytes = 0;
   if (__builtin_mul_overflow(g.bytes_per_block(), static_cast<int64_t>(g.num_blocks), &bytes)) {

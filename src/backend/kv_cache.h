@@ -18,20 +18,24 @@ struct KvCacheGeometry {
   int32_t block_size = 0;      // B
   int32_t num_kv_heads = 0;    // K
   int32_t head_size = 0;       // D
-  DType dtype = DType::kBF16;  // kBF16 or kF32
+  DType dtype = DType::kBF16;  // kF32, kBF16 or kI8
 
   // K and V of all layers for one block; the largest int64_t when the product does not fit.
   int64_t bytes_per_block() const;
-  // K or V of one layer, block and head.
+  // K or V of one layer, block and head; the largest int64_t when the product does not fit.
   int64_t bytes_per_page() const;
+  // Where a page's elements begin, behind its scales.
+  int64_t elements_offset() const { return dtype == DType::kI8 ? int64_t{block_size} * 4 : 0; }
 };
 
 // Keys and values of every block: [L, 2, K, N, page], one contiguous page for each head and block.
 // A head's pages lie together and K pages apart from V pages, so that a sequence whose blocks
 // follow each other is read as one stream. A V page is [B, D] row-major; a K page is [D, B], so
-// that the scores of neighbouring keys are computed side by side. Owned by the runner; written and
-// read only inside Ops::attention, on the engine thread and its workers. Allocated once, never
-// grown.
+// that the scores of neighbouring keys are computed side by side. With kI8 a page begins with one
+// f32 scale for each of its B tokens, the largest magnitude of the token's head / 127, and an
+// element is that scale times round_to_even(x * (1 / scale)); the page's size is rounded up to
+// whole floats. Owned by the runner; written and read only inside Ops::attention, on the engine
+// thread and its workers. Allocated once, never grown.
 class KvCache {
  public:
   // kOverloaded when memory is refused, kInvalidArgument for a geometry with a non-positive count

@@ -4,8 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <limits>
 #include <set>
+#include <vector>
 
 namespace pagoda {
 namespace {
@@ -33,6 +35,49 @@ TEST(KvCache, PagesAreDisjointAndFillTheCacheExactly) {
   constexpr int64_t kPageBytes = 4 * 8 * 2;
   EXPECT_EQ(*pages.rbegin() - *pages.begin(), 23 * kPageBytes);
   EXPECT_EQ(kSmall.bytes_per_block(), 2 * 2 * 2 * kPageBytes);
+}
+
+TEST(KvCache, AnInt8PageHoldsAScaleForEachTokenAndStartsOnAFloat) {
+  KvCacheGeometry geometry = kSmall;
+  geometry.dtype = DType::kI8;
+  EXPECT_EQ(geometry.bytes_per_page(), 4 * 4 + 4 * 8);
+  EXPECT_EQ(geometry.elements_offset(), 4 * 4);
+  EXPECT_EQ(geometry.bytes_per_block(), 2 * 2 * 2 * geometry.bytes_per_page());
+  geometry.block_size = 3;
+  geometry.head_size = 6;
+  EXPECT_EQ(geometry.bytes_per_page(), 3 * 4 + 20);
+}
+
+TEST(KvCache, ABlockTakenOutComesBackUnderAnotherNumber) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
+    KvCacheGeometry geometry = kSmall;
+    geometry.dtype = dtype;
+    geometry.block_size = 3;
+    auto cache = KvCache::create(geometry);
+    ASSERT_TRUE(cache.ok());
+    const auto page_bytes = static_cast<size_t>(geometry.bytes_per_page());
+    const auto for_pages = [&](int32_t block, const auto& body) {
+      for (int32_t layer = 0; layer < 2; ++layer) {
+        for (const bool value : {false, true}) {
+          for (int32_t head = 0; head < 2; ++head) body(cache->page(layer, value, block, head));
+        }
+      }
+    };
+    uint8_t next = 1;
+    for (const int32_t block : {0, 1, 2}) {
+      for_pages(block, [&](std::byte* page) { std::memset(page, next++, page_bytes); });
+    }
+    std::vector<std::byte> bytes(static_cast<size_t>(geometry.bytes_per_block()));
+    cache->copy_block_to(1, bytes);
+    cache->copy_block_from(2, bytes);
+    next = 9;
+    for_pages(2, [&](std::byte* page) {
+      EXPECT_EQ(page[0], std::byte{next});
+      EXPECT_EQ(page[page_bytes - 1], std::byte{next++});
+    });
+    next = 1;
+    for_pages(0, [&](std::byte* page) { EXPECT_EQ(page[page_bytes - 1], std::byte{next++}); });
+  }
 }
 
 TEST(KvCache, ImpossibleGeometriesAreErrors) {

@@ -80,12 +80,13 @@ void encode_q8_0(const float* in, std::byte* blocks, int64_t num_elements) {
   }
 }
 
-constexpr std::array<FormatTraits, 5> kFormats = {{
+constexpr std::array<FormatTraits, 6> kFormats = {{
     {DType::kF32, "f32", "F32", 1, 4, decode_f32, encode_f32},
     {DType::kBF16, "bf16", "BF16", 1, 2, decode_16<bf16_to_float>, encode_16<float_to_bf16>},
     {DType::kF16, "f16", "F16", 1, 2, decode_16<f16_to_float>, encode_16<float_to_f16>},
     {DType::kQ8_0, "q8_0", "", 32, 34, decode_q8_0, encode_q8_0},
     {DType::kI32, "i32", "I32", 1, 4, nullptr, nullptr},
+    {DType::kI8, "int8", "I8", 1, 1, nullptr, nullptr},
 }};
 
 }  // namespace
@@ -104,7 +105,7 @@ Result<DType> parse_dtype(std::string_view name) {
   if (name == "bfloat16") return DType::kBF16;
   if (name == "float16" || name == "half") return DType::kF16;
   return invalid_argument(fmt::format(
-      "dtype \"{}\" is not one of f32, float32, bf16, bfloat16, f16, float16, q8_0, i32",
+      "dtype \"{}\" is not one of f32, float32, bf16, bfloat16, f16, float16, q8_0, i32, int8",
       name.substr(0, 40)));
 }
 

@@ -9,14 +9,15 @@
 
 namespace pagoda {
 
-enum class DType : uint8_t { kF32, kBF16, kF16, kQ8_0, kI32 };
+enum class DType : uint8_t { kF32, kBF16, kF16, kQ8_0, kI32, kI8 };
 
 // One storage format. Elements come in blocks of `block_elements` taking `block_bytes`; plain types
 // have blocks of one. decode and encode are the scalar reference every kernel is tested against;
-// they take whole blocks and are null for kI32.
+// they take whole blocks and are null for kI32 and kI8, whose elements are whole numbers (a KV
+// cache keeps their scales apart, backend/kv_cache.h).
 struct FormatTraits {
   DType dtype;
-  std::string_view name;         // "f32", "bf16", "f16", "q8_0", "i32"
+  std::string_view name;         // "f32", "bf16", "f16", "q8_0", "i32", "int8"
   std::string_view safetensors;  // "F32", "BF16", "F16", "" when there is none
   int32_t block_elements;
   int32_t block_bytes;

@@ -5,6 +5,7 @@
 // Cache elements as floats.
 struct F32Cache {
   static constexpr int64_t kBytes = 4;
+  static constexpr bool kScaled = false;
   static Vec load(const std::byte* from) { return v_load(reinterpret_cast<const float*>(from)); }
   static Vec load_n(const std::byte* from, int n) {
     return v_load_n(reinterpret_cast<const float*>(from), n);
@@ -13,11 +14,24 @@ struct F32Cache {
 
 struct Bf16Cache {
   static constexpr int64_t kBytes = 2;
+  static constexpr bool kScaled = false;
   static Vec load(const std::byte* from) {
     return v_load_bf16(reinterpret_cast<const uint16_t*>(from));
   }
   static Vec load_n(const std::byte* from, int n) {
     return v_load_bf16_n(reinterpret_cast<const uint16_t*>(from), n);
+  }
+};
+
+// Without their scales, which are one a token.
+struct Int8Cache {
+  static constexpr int64_t kBytes = 1;
+  static constexpr bool kScaled = true;
+  static Vec load(const std::byte* from) {
+    return v_load_int8(reinterpret_cast<const int8_t*>(from));
+  }
+  static Vec load_n(const std::byte* from, int n) {
+    return v_load_int8_n(reinterpret_cast<const int8_t*>(from), n);
   }
 };
 
@@ -36,6 +50,10 @@ void score_tile(const ScoreRun& run, int32_t first) {
       sums[q] = v_fma(v_set1(query[static_cast<int64_t>(q) * run.q_stride + d]), key, sums[q]);
     }
     keys += step;
+  }
+  if constexpr (Cache::kScaled) {
+    const Vec scales = load_some(run.scales, run.num_keys);
+    for (int q = 0; q < Q; ++q) sums[q] = v_mul(sums[q], scales);
   }
   for (int q = 0; q < Q; ++q) {
     store_some(run.out + (first + q) * kChunkKeys, sums[q], run.num_keys);

@@ -3,6 +3,7 @@
 #include "backend/cpu/attention.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -21,11 +22,51 @@ void prefetch(const std::byte* from, int64_t num_bytes) {
   for (int64_t i = 0; i < num_bytes; i += 64) __builtin_prefetch(from + i);
 }
 
+// Scale and quants of one token's head: the largest magnitude becomes 127, the others are rounded
+// to the nearest, so an element is off by at most half the scale. A head that is not finite gets
+// the scale NaN, so that the failure shows in the logits.
+float quantize_head(const float* x, int64_t head_size, int8_t* quants) {
+  float max_abs = 0.0F;
+  bool finite = true;
+  for (int64_t d = 0; d < head_size; ++d) {
+    const float magnitude = std::fabs(x[d]);
+    finite = finite && magnitude <= std::numeric_limits<float>::max();
+    max_abs = magnitude > max_abs ? magnitude : max_abs;
+  }
+  const float scale = max_abs / 127.0F;
+  // Below the normal numbers the inverse would overflow; such a head is as good as zero.
+  const bool zero = !finite || scale < std::numeric_limits<float>::min();
+  const float inverse = zero ? 0.0F : 1.0F / scale;
+  // Adding 1.5 * 2^23, where a float's step is 1, rounds to the nearest whole number.
+  constexpr float kRounder = 12582912.0F;
+  for (int64_t d = 0; d < head_size; ++d) {
+    const float scaled = zero ? 0.0F : x[d] * inverse;
+    quants[d] = static_cast<int8_t>(static_cast<int32_t>((scaled + kRounder) - kRounder));
+  }
+  return finite ? (zero ? 0.0F : scale) : std::numeric_limits<float>::quiet_NaN();
+}
+
+// As write_slot, for pages that begin with scales.
+void write_int8_slot(const float* k, const float* v, int32_t slot, const KvCacheGeometry& g,
+                     std::byte* k_page, std::byte* v_page) {
+  const int64_t head_size = g.head_size;
+  auto* values = reinterpret_cast<int8_t*>(v_page + g.elements_offset()) + slot * head_size;
+  // The K page is transposed: its quants pass through the V row, which is written after them.
+  reinterpret_cast<float*>(k_page)[slot] = quantize_head(k, head_size, values);
+  auto* keys = reinterpret_cast<int8_t*>(k_page + g.elements_offset());
+  for (int64_t d = 0; d < head_size; ++d) keys[d * g.block_size + slot] = values[d];
+  reinterpret_cast<float*>(v_page)[slot] = quantize_head(v, head_size, values);
+}
+
 // Writes one token's head into its slot of a K page [D, B] and a V page [B, D].
 void write_slot(const float* k, const float* v, int32_t slot, const KvCacheGeometry& g,
                 std::byte* k_page, std::byte* v_page) {
   const int64_t block_size = g.block_size;
   const int64_t head_size = g.head_size;
+  if (g.dtype == DType::kI8) {
+    write_int8_slot(k, v, slot, g, k_page, v_page);
+    return;
+  }
   if (g.dtype == DType::kF32) {
     auto* keys = reinterpret_cast<float*>(k_page);
     for (int64_t d = 0; d < head_size; ++d) keys[d * block_size + slot] = k[d];
@@ -59,10 +100,16 @@ struct AttentionDriver::Workspace {
   float sum[kMaxQueries];
   float rescale[kMaxQueries];
   const std::byte* values[kChunkKeys];
+  float value_scales[kChunkKeys];  // int8 only
 };
 
 AttentionDriver::AttentionDriver(const CpuKernels& kernels, ThreadPool& pool)
     : kernels_(kernels), pool_(pool), floats_(static_cast<size_t>(pool.num_threads())) {
+}
+
+const AttentionKernel& AttentionDriver::kernel_for(DType dtype) const {
+  if (dtype == DType::kI8) return kernels_.attention_int8;
+  return dtype == DType::kBF16 ? kernels_.attention_bf16 : kernels_.attention_f32;
 }
 
 void AttentionDriver::run(const AttentionCall& call) {
@@ -119,9 +166,10 @@ void AttentionDriver::write_cache(const AttentionCall& call) {
 void AttentionDriver::score_chunk(const AttentionCall& call, const Tile& tile, int32_t chunk,
                                   int32_t num_keys, Workspace& w) {
   const KvCacheGeometry& g = call.cache.geometry();
-  const bool bf16 = g.dtype == DType::kBF16;
-  const AttentionKernel& kernel = bf16 ? kernels_.attention_bf16 : kernels_.attention_f32;
-  const int64_t element_bytes = bf16 ? 2 : 4;
+  const bool scaled = g.dtype == DType::kI8;
+  const AttentionKernel& kernel = kernel_for(g.dtype);
+  const int64_t element_bytes = format_traits(g.dtype).block_bytes;
+  const int64_t elements = g.elements_offset();
   const int32_t chunk_keys = std::min(kChunkKeys, num_keys - chunk);
   const auto page_of = [&](int32_t position, bool value) {
     const auto index = static_cast<size_t>(position / g.block_size);
@@ -135,19 +183,26 @@ void AttentionDriver::score_chunk(const AttentionCall& call, const Tile& tile, i
     run = std::min({kLanes, chunk_keys - i, g.block_size - slot});
     const int64_t token_bytes = g.head_size * element_bytes;
     if (position + kChunkKeys < num_keys) {
-      prefetch(page_of(position + kChunkKeys, false) + slot * token_bytes, run * token_bytes);
-      prefetch(page_of(position + kChunkKeys, true) + slot * token_bytes, run * token_bytes);
+      for (const bool value : {false, true}) {
+        const std::byte* page = page_of(position + kChunkKeys, value);
+        if (scaled) prefetch(page + slot * 4, 1);
+        prefetch(page + elements + slot * token_bytes, run * token_bytes);
+      }
     }
+    const std::byte* k_page = page_of(position, false);
+    const std::byte* v_page = page_of(position, true);
     kernel.scores({.queries = w.queries,
-                   .keys = page_of(position, false) + slot * element_bytes,
+                   .keys = k_page + elements + slot * element_bytes,
+                   .scales = scaled ? reinterpret_cast<const float*>(k_page) + slot : nullptr,
                    .out = w.scores + i,
                    .key_stride = g.block_size,
                    .q_stride = w.stride,
                    .num_queries = tile.num_queries,
                    .num_keys = run,
                    .head_size = g.head_size});
-    const std::byte* values = page_of(position, true) + slot * token_bytes;
+    const std::byte* values = v_page + elements + slot * token_bytes;
     for (int32_t j = 0; j < run; ++j) w.values[i + j] = values + j * token_bytes;
+    if (scaled) std::memcpy(w.value_scales + i, v_page + slot * 4, static_cast<size_t>(run) * 4);
   }
 }
 
@@ -155,8 +210,8 @@ void AttentionDriver::run_tile(const AttentionCall& call, const Tile& tile,
                                std::vector<float>& floats) {
   const AttentionParams& params = call.params;
   const AttentionSequence& sequence = *tile.sequence;
-  const bool bf16 = call.cache.geometry().dtype == DType::kBF16;
-  const AttentionKernel& kernel = bf16 ? kernels_.attention_bf16 : kernels_.attention_f32;
+  const bool scaled = call.cache.geometry().dtype == DType::kI8;
+  const AttentionKernel& kernel = kernel_for(call.cache.geometry().dtype);
   const int32_t head_size = params.head_size;
   const int32_t group = group_size(params);
   Workspace w(floats, head_size);
@@ -182,6 +237,9 @@ void AttentionDriver::run_tile(const AttentionCall& call, const Tile& tile,
       const int32_t visible = sequence.num_computed_tokens + row_of(i) + 1 - chunk;
       w.rescale[i] = kernels_.softmax_chunk(
           w.scores + i * kChunkKeys, std::clamp(visible, 0, chunk_keys), &w.max[i], &w.sum[i]);
+      // The sum is of the probabilities alone; only what multiplies V carries V's scales.
+      float* probs = w.scores + i * kChunkKeys;
+      for (int32_t j = 0; scaled && j < chunk_keys; ++j) probs[j] *= w.value_scales[j];
     }
     kernel.values({.probs = w.scores,
                    .rescale = w.rescale,

@@ -42,6 +42,8 @@ class AttentionDriver {
                    Workspace& w);
   void run_tile(const AttentionCall& call, const Tile& tile, std::vector<float>& floats);
 
+  const AttentionKernel& kernel_for(DType dtype) const;
+
   const CpuKernels& kernels_;
   ThreadPool& pool_;
   std::vector<std::vector<float>> floats_;  // one a worker

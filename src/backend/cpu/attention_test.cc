@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
 #include "backend/cpu/test_backend.h"
@@ -118,8 +119,22 @@ std::vector<float> run(Backend& backend, const Model& m, const std::vector<Seque
   return all;
 }
 
-double stored(float value, DType dtype) {
-  return static_cast<double>(dtype == DType::kBF16 ? bf16_to_float(float_to_bf16(value)) : value);
+// A token's head as the cache is to keep it. Which whole number a value near the middle becomes
+// depends on float rounding, so int8 goes through the floats that the format is defined by.
+std::vector<double> stored(const float* head, const Model& m) {
+  std::vector<double> values(head, head + m.head_size);
+  float max_abs = 0;
+  for (int32_t d = 0; d < m.head_size; ++d) max_abs = std::max(max_abs, std::fabs(head[d]));
+  const float scale = max_abs / 127.0F;
+  for (double& value : values) {
+    if (m.dtype == DType::kBF16) {
+      value = static_cast<double>(bf16_to_float(float_to_bf16(static_cast<float>(value))));
+    } else if (m.dtype == DType::kI8) {
+      const float quant = std::nearbyint(static_cast<float>(value) * (1.0F / scale));
+      value = static_cast<double>(quant) * static_cast<double>(scale);
+    }
+  }
+  return values;
 }
 
 // Plain softmax(q . K * scale) . V of the last token's head `head`.
@@ -127,33 +142,36 @@ std::vector<double> naive(const Model& m, const Sequence& s, int32_t token, int3
   const int64_t kv_width = int64_t{m.num_kv_heads} * m.head_size;
   const int32_t kv_head = head / (m.num_heads / m.num_kv_heads);
   const float* q = s.q.data() + (int64_t{token} * m.num_heads + head) * m.head_size;
+  const auto head_of = [&](const std::vector<float>& all, int32_t key) {
+    return stored(all.data() + key * kv_width + kv_head * m.head_size, m);
+  };
   std::vector<double> weights;
   double total = 0;
   for (int32_t key = 0; key <= token; ++key) {
+    const std::vector<double> k = head_of(s.k, key);
     double score = 0;
     for (int32_t d = 0; d < m.head_size; ++d) {
-      score +=
-          static_cast<double>(q[d]) *
-          stored(s.k[static_cast<size_t>(key * kv_width + kv_head * m.head_size + d)], m.dtype);
+      score += static_cast<double>(q[d]) * k[static_cast<size_t>(d)];
     }
     weights.push_back(std::exp(score / std::sqrt(static_cast<double>(m.head_size))));
     total += weights.back();
   }
   std::vector<double> out(static_cast<size_t>(m.head_size));
   for (int32_t key = 0; key <= token; ++key) {
-    for (int32_t d = 0; d < m.head_size; ++d) {
-      out[static_cast<size_t>(d)] +=
-          weights[static_cast<size_t>(key)] / total *
-          stored(s.v[static_cast<size_t>(key * kv_width + kv_head * m.head_size + d)], m.dtype);
+    const std::vector<double> v = head_of(s.v, key);
+    for (size_t d = 0; d < v.size(); ++d) {
+      out[d] += weights[static_cast<size_t>(key)] / total * v[d];
     }
   }
   return out;
 }
 
 TEST(Attention, AgreesWithPlainSoftmaxForEveryCacheFormatIsaAndOddShape) {
-  const Model models[] = {{4, 2, 64, 16, DType::kBF16}, {4, 4, 8, 4, DType::kF32},
-                          {8, 2, 40, 5, DType::kBF16},  {32, 1, 16, 32, DType::kF32},
-                          {6, 2, 80, 1, DType::kF32},   {2, 1, 128, 128, DType::kBF16}};
+  const Model models[] = {
+      {4, 2, 64, 16, DType::kBF16}, {4, 4, 8, 4, DType::kF32},  {8, 2, 40, 5, DType::kBF16},
+      {32, 1, 16, 32, DType::kF32}, {6, 2, 80, 1, DType::kF32}, {2, 1, 128, 128, DType::kBF16},
+      {4, 2, 64, 16, DType::kI8},   {8, 2, 32, 5, DType::kI8},  {6, 2, 80, 24, DType::kI8},
+      {2, 1, 128, 128, DType::kI8}, {3, 3, 10, 1, DType::kI8}};
   for (const Model& m : models) {
     int32_t num_blocks = 0;
     const std::vector<Sequence> sequences = make_sequences(m, {70, 1, 17, 130}, &num_blocks);
@@ -184,7 +202,8 @@ TEST(Attention, AgreesWithPlainSoftmaxForEveryCacheFormatIsaAndOddShape) {
 }
 
 TEST(Attention, ARowDoesNotDependOnChunkingNorThreadsNorIsaNorItsBatch) {
-  for (const Model& m : {Model{8, 2, 64, 16, DType::kBF16}, Model{3, 3, 24, 7, DType::kF32}}) {
+  for (const Model& m : {Model{8, 2, 64, 16, DType::kBF16}, Model{3, 3, 24, 7, DType::kF32},
+                         Model{8, 2, 64, 16, DType::kI8}, Model{3, 3, 22, 7, DType::kI8}}) {
     int32_t num_blocks = 0;
     const std::vector<Sequence> sequences = make_sequences(m, {150, 40}, &num_blocks);
     const auto reference = make_backend("scalar");
@@ -203,6 +222,80 @@ TEST(Attention, ARowDoesNotDependOnChunkingNorThreadsNorIsaNorItsBatch) {
     const std::vector<float> got = run(*reference, m, alone, num_blocks, 1000);
     EXPECT_EQ(0, std::memcmp(got.data(), want.data() + want.size() - got.size(),
                              got.size() * sizeof(float)));
+  }
+}
+
+TEST(Attention, ARowDoesNotDependOnHowItsCacheIsCutIntoBlocks) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
+    std::vector<float> want;
+    for (const int32_t block_size : {512, 16, 5, 1}) {
+      const Model m = {4, 2, 80, block_size, dtype};
+      int32_t num_blocks = 0;
+      const std::vector<Sequence> sequences = make_sequences(m, {150, 40}, &num_blocks);
+      const auto backend = make_backend("");
+      const std::vector<float> got = run(*backend, m, sequences, num_blocks, 64);
+      if (want.empty()) want = got;
+      ASSERT_EQ(0, std::memcmp(got.data(), want.data(), want.size() * sizeof(float)))
+          << format_traits(dtype).name << " block_size=" << block_size;
+    }
+  }
+}
+
+// A key is off by at most e = scale / 2 in each of D places, so a score by at most e * sum|q| /
+// sqrt(D), the ratio of two weights by at most exp(2 * that), and the result by (exp(2 * that) - 1)
+// times the largest value, and by half a step of V.
+TEST(Attention, Int8IsOffByNoMoreThanItsStepsAllow) {
+  const Model exact = {4, 2, 64, 16, DType::kF32};
+  Model int8 = exact;
+  int8.dtype = DType::kI8;
+  int32_t num_blocks = 0;
+  std::vector<Sequence> sequences = make_sequences(exact, {200}, &num_blocks);
+  for (float& q : sequences[0].q) q *= 0.25F;
+  const auto backend = make_backend("");
+  const std::vector<float> want = run(*backend, exact, sequences, num_blocks, 1000);
+  const std::vector<float> got = run(*backend, int8, sequences, num_blocks, 1000);
+  const auto largest = [](const std::vector<float>& values) {
+    double result = 0;
+    for (const float value : values)
+      result = std::max(result, std::fabs(static_cast<double>(value)));
+    return result;
+  };
+  const double k_step = largest(sequences[0].k) / 127;
+  const double v_max = largest(sequences[0].v);
+  double worst = 0;
+  for (size_t row = 0; row < want.size(); row += 64) {
+    double sum_q = 0;
+    for (size_t d = 0; d < 64; ++d)
+      sum_q += std::fabs(static_cast<double>(sequences[0].q[row + d]));
+    const double bound = std::expm1(k_step * sum_q / 8) * v_max + v_max / 254;
+    for (size_t d = 0; d < 64; ++d) {
+      const double error = std::fabs(static_cast<double>(got[row + d] - want[row + d]));
+      ASSERT_LE(error, bound) << row;
+      worst = std::max(worst, error);
+    }
+  }
+  // Steps do not add up in practice: the loss is a small part of that bound.
+  EXPECT_LT(worst, 0.02 * v_max);
+  EXPECT_GT(worst, 1e-4);
+}
+
+TEST(Attention, AnInt8CacheKeepsZerosAndTinyNumbersAndDoesNotHideWhatIsNotFinite) {
+  const Model m = {1, 1, 16, 16, DType::kI8};
+  int32_t num_blocks = 0;
+  std::vector<Sequence> sequences = make_sequences(m, {20}, &num_blocks);
+  const auto backend = make_backend("");
+  std::fill(sequences[0].k.begin(), sequences[0].k.end(), 0.0F);
+  std::fill(sequences[0].v.begin(), sequences[0].v.end(), 1e-40F);
+  for (const float value : run(*backend, m, sequences, num_blocks, 1000)) ASSERT_EQ(value, 0.0F);
+  std::fill(sequences[0].v.begin(), sequences[0].v.end(), -1.0F);
+  for (const float value : run(*backend, m, sequences, num_blocks, 1000)) {
+    ASSERT_NEAR(value, -1.0F, 1e-6F);
+  }
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    sequences[0].v[5] = bad;
+    const std::vector<float> got = run(*backend, m, sequences, num_blocks, 1000);
+    ASSERT_FALSE(std::isfinite(got.back()));
   }
 }
 

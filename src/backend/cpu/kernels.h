@@ -49,10 +49,11 @@ struct MatmulKernel {
 };
 
 // Scores of a run of keys in one page: out[q * kChunkKeys + i] = sum over d of
-// q[q * q_stride + d] * keys[d * key_stride + i].
+// q[q * q_stride + d] * keys[d * key_stride + i], times scales[i] where the format has scales.
 struct ScoreRun {
   const float* queries;
   const std::byte* keys;  // first key of the run in a [D, B] page
+  const float* scales;    // of the run's keys; int8 only
   float* out;
   int64_t key_stride;  // elements between dimensions: B
   int32_t q_stride;    // floats
@@ -89,6 +90,7 @@ struct CpuKernels {
   MatmulKernel q8;
   AttentionKernel attention_f32;
   AttentionKernel attention_bf16;
+  AttentionKernel attention_int8;  // the caller multiplies probs by the scales of V
   // One row: x / sqrt(mean(x^2) + eps) * weight.
   void (*rms_norm)(const float* x, const float* weight, float* out, int64_t n, float eps);
   void (*add)(const float* a, const float* b, float* out, int64_t n);

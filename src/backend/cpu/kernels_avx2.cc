@@ -61,6 +61,16 @@ inline Vec v_load_bf16_n(const uint16_t* from, int n) {
   for (int i = 0; i < n; ++i) bits[i] = from[i];
   return v_load_bf16(bits);
 }
+inline Vec v_load_int8(const int8_t* from) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
+}
+inline Vec v_load_int8_n(const int8_t* from, int n) {
+  int8_t bytes[kLanes] = {};
+  for (int i = 0; i < n; ++i) bytes[i] = from[i];
+  return v_load_int8(bytes);
+}
 inline Vec v_load_f16(const void* from) {
   const auto* halves = static_cast<const __m128i*>(from);
   return {_mm256_cvtph_ps(_mm_loadu_si128(halves)), _mm256_cvtph_ps(_mm_loadu_si128(halves + 1))};
@@ -215,6 +225,7 @@ extern const CpuKernels kAvx2Kernels = {
            .tile = run_tile<Q8Tile, 3>},
     .attention_f32 = {.scores = scores<F32Cache>, .values = values<F32Cache>},
     .attention_bf16 = {.scores = scores<Bf16Cache>, .values = values<Bf16Cache>},
+    .attention_int8 = {.scores = scores<Int8Cache>, .values = values<Int8Cache>},
     .rms_norm = rms_norm,
     .add = add,
     .silu_mul = silu_mul,

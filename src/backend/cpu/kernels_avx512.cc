@@ -46,6 +46,15 @@ inline Vec v_load_bf16(const uint16_t* from) {
 inline Vec v_load_bf16_n(const uint16_t* from, int n) {
   return widen_bf16(_mm256_maskz_loadu_epi16(first_lanes(n), from));
 }
+inline Vec widen_int8(__m128i bytes) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+}
+inline Vec v_load_int8(const int8_t* from) {
+  return widen_int8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+inline Vec v_load_int8_n(const int8_t* from, int n) {
+  return widen_int8(_mm_maskz_loadu_epi8(first_lanes(n), from));
+}
 inline Vec v_load_f16(const void* from) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(from)));
 }
@@ -212,6 +221,7 @@ extern const CpuKernels kAvx512Kernels = {
            .tile = run_tile<Q8DotTile, 6>},
     .attention_f32 = {.scores = scores<F32Cache>, .values = values<F32Cache>},
     .attention_bf16 = {.scores = scores<Bf16Cache>, .values = values<Bf16Cache>},
+    .attention_int8 = {.scores = scores<Int8Cache>, .values = values<Int8Cache>},
     .rms_norm = rms_norm,
     .add = add,
     .silu_mul = silu_mul,

@@ -75,6 +75,12 @@ inline Vec v_load_bf16(const uint16_t* from) {
 inline Vec v_load_bf16_n(const uint16_t* from, int n) {
   return map([&](int i) { return i < n ? float_of(static_cast<uint32_t>(from[i]) << 16) : 0.0F; });
 }
+inline Vec v_load_int8(const int8_t* from) {
+  return map([&](int i) { return static_cast<float>(from[i]); });
+}
+inline Vec v_load_int8_n(const int8_t* from, int n) {
+  return map([&](int i) { return i < n ? static_cast<float>(from[i]) : 0.0F; });
+}
 inline Vec v_load_f16(const void* from) {
   uint16_t bits[kLanes];
   __builtin_memcpy(bits, from, sizeof(bits));
@@ -196,6 +202,7 @@ extern const CpuKernels kScalarKernels = {
            .tile = run_tile<Q8Tile, 3>},
     .attention_f32 = {.scores = scores<F32Cache>, .values = values<F32Cache>},
     .attention_bf16 = {.scores = scores<Bf16Cache>, .values = values<Bf16Cache>},
+    .attention_int8 = {.scores = scores<Int8Cache>, .values = values<Int8Cache>},
     .rms_norm = rms_norm,
     .add = add,
     .silu_mul = silu_mul,

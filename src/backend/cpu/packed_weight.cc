@@ -169,9 +169,9 @@ Result<void> check_packable(const TensorView& source, DType dtype) {
     return invalid_argument(fmt::format("weights cannot be kept as {}; f32, bf16 and q8_0 can",
                                         format_traits(dtype).name));
   }
-  if (source.dtype == DType::kI32) {
-    return invalid_argument(
-        fmt::format("a weight of shape {} holds i32, not floats", to_string(shape)));
+  if (format_traits(source.dtype).decode == nullptr) {
+    return invalid_argument(fmt::format("a weight of shape {} holds {}, not floats",
+                                        to_string(shape), format_traits(source.dtype).name));
   }
   if (PackedWeight::packed_bytes(shape, dtype) == 0) {
     return invalid_argument(fmt::format(
