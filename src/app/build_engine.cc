@@ -72,16 +72,17 @@ Result<Decisions> decide(const EngineOptions& options, const Checkpoint& checkpo
   ASSIGN_OR_RETURN(decided.working_bytes, step_arena_bytes(config, limits));
   decided.working_bytes += sampler_bytes(config, num_threads);
   decided.memory = read_system_memory();
-  const MemoryDemand demand{.weight_bytes = decided.weight_bytes,
-                            .working_bytes = decided.working_bytes,
-                            .bytes_per_token = kv_bytes_per_token(config, kv_dtype),
-                            .block_size = options.block_size,
-                            .max_num_seqs = options.max_num_seqs,
-                            .model_context = config.max_position_embeddings,
-                            .max_model_len = options.max_model_len,
-                            .num_blocks = options.num_blocks,
-                            .kv_cache_memory_bytes = options.kv_cache_memory_bytes,
-                            .memory_utilization = options.memory_utilization};
+  const MemoryDemand demand{
+      .weight_bytes = decided.weight_bytes,
+      .working_bytes = decided.working_bytes,
+      .bytes_per_block = kv_bytes_per_block(config, kv_dtype, options.block_size),
+      .block_size = options.block_size,
+      .max_num_seqs = options.max_num_seqs,
+      .model_context = config.max_position_embeddings,
+      .max_model_len = options.max_model_len,
+      .num_blocks = options.num_blocks,
+      .kv_cache_memory_bytes = options.kv_cache_memory_bytes,
+      .memory_utilization = options.memory_utilization};
   ASSIGN_OR_RETURN(decided.plan, plan_cache(demand, decided.memory));
   decided.runner = {.limits = limits,
                     .num_blocks = decided.plan.num_blocks,

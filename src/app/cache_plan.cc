@@ -15,7 +15,7 @@ int64_t divide_up(int64_t value, int64_t divisor) {
 
 // Blocks that the memory or the user's word allows.
 Result<int64_t> affordable_blocks(const MemoryDemand& demand, const SystemMemory& memory) {
-  const int64_t bytes_per_block = demand.bytes_per_token * demand.block_size;
+  const int64_t bytes_per_block = demand.bytes_per_block;
   const auto budget =
       static_cast<int64_t>(static_cast<double>(memory.available_bytes) * demand.memory_utilization);
   const int64_t fixed = demand.weight_bytes + demand.working_bytes;
@@ -67,7 +67,7 @@ Result<CachePlan> plan_cache(const MemoryDemand& demand, const SystemMemory& mem
   CachePlan plan;
   plan.num_blocks = static_cast<int32_t>(blocks);
   plan.num_cache_tokens = blocks * demand.block_size;
-  plan.kv_cache_bytes = plan.num_cache_tokens * demand.bytes_per_token;
+  plan.kv_cache_bytes = blocks * demand.bytes_per_block;
   plan.max_model_len = static_cast<int32_t>(std::min<int64_t>(wanted_len, plan.num_cache_tokens));
   plan.context_limited_by_memory = plan.max_model_len < wanted_len;
   if (demand.max_model_len && plan.context_limited_by_memory) {

@@ -1,5 +1,4 @@
 // The cache plan: how much memory is left for the KV cache, and how long a context it holds.
-// loading.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +14,7 @@ namespace pagoda {
 struct MemoryDemand {
   int64_t weight_bytes = 0;
   int64_t working_bytes = 0;    // step arena and sampler
-  int64_t bytes_per_token = 0;  // of KV cache, all layers
+  int64_t bytes_per_block = 0;  // of KV cache, all layers
   int32_t block_size = 0;       // tokens a block
   int32_t max_num_seqs = 0;
   int32_t model_context = 0;                          // tokens the model allows

@@ -9,7 +9,7 @@ namespace {
 MemoryDemand small_demand() {
   return {.weight_bytes = 1000,
           .working_bytes = 100,
-          .bytes_per_token = 10,
+          .bytes_per_block = 40,
           .block_size = 4,
           .max_num_seqs = 2,
           .model_context = 64};

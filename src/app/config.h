@@ -26,7 +26,7 @@ struct EngineOptions {
   double memory_utilization =
       0.9;  // share of the available memory that weights, cache and work may take
   std::optional<DType> dtype;           // of weights; unset: as the checkpoint
-  std::optional<DType> kv_cache_dtype;  // kBF16 or kF32; unset: f32 for f32 weights, else bf16
+  std::optional<DType> kv_cache_dtype;  // unset: f32 for f32 weights, else bf16
   bool quantize_q8_0 = false;
   int32_t num_threads = 0;         // compute threads; 0: usable cores
   std::string chat_template_file;  // empty: the model's own

@@ -79,8 +79,11 @@ Result<void> print_model(const EngineOptions& options) {
                      planned_weight_bytes(config, {.matrix = dtype}, *backend));
     row(fmt::format("weights as {}", format_traits(dtype).name), format_bytes(bytes));
   }
-  row("KV cache, bf16",
-      fmt::format("{} a token", format_bytes(kv_bytes_per_token(config, DType::kBF16))));
+  for (const DType dtype : {DType::kBF16, DType::kI8}) {
+    const int64_t bytes = kv_bytes_per_block(config, dtype, options.block_size);
+    row(fmt::format("KV cache, {}", format_traits(dtype).name),
+        fmt::format("{} a token", format_bytes(bytes / options.block_size)));
+  }
   ASSIGN_OR_RETURN(const ModelFolder files, read_model_folder(options.model, config.eos_token_ids,
                                                               options.chat_template_file));
   row("tokenizer", fmt::format("{} tokens", files.tokenizer->vocab_size()));

@@ -19,7 +19,7 @@ struct EagerRunnerOptions {
   StepLimits limits;
   int32_t num_blocks = 0;
   int32_t block_size = 16;        // tokens a block
-  DType kv_dtype = DType::kBF16;  // kBF16 or kF32
+  DType kv_dtype = DType::kBF16;  // kF32, kBF16 or kI8
 };
 
 // One step: flattens the SchedulerOutput to a ForwardBatch, runs the model, samples. Owns the

@@ -59,7 +59,7 @@ TEST_F(EagerRunnerTest, ReportsTheGeometryItWasGiven) {
   const KvCacheSpec spec = runner().kv_cache_spec();
   EXPECT_EQ(spec.num_blocks, 8);
   EXPECT_EQ(spec.block_size, kBlockSize);
-  EXPECT_EQ(spec.bytes_per_block, kv_bytes_per_token(golden_.config, DType::kBF16) * kBlockSize);
+  EXPECT_EQ(spec.bytes_per_block, kv_bytes_per_block(golden_.config, DType::kBF16, kBlockSize));
   EXPECT_EQ(runner().step_limits().max_num_batched_tokens, 64);
   EXPECT_EQ(runner().step_limits().max_num_seqs, 2);
 }

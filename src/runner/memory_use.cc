@@ -32,10 +32,10 @@ void run_on_shapes(const Model& model, NullOps& ops, KvCache& cache, int32_t num
 
 }  // namespace
 
-int64_t kv_bytes_per_token(const ModelConfig& config, DType kv_dtype) {
+int64_t kv_bytes_per_block(const ModelConfig& config, DType kv_dtype, int32_t block_size) {
   return KvCacheGeometry{.num_layers = config.num_layers,
                          .num_blocks = 1,
-                         .block_size = 1,
+                         .block_size = block_size,
                          .num_kv_heads = config.num_kv_heads,
                          .head_size = config.head_size,
                          .dtype = kv_dtype}

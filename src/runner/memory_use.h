@@ -12,8 +12,8 @@ namespace pagoda {
 
 // All in bytes. With planned_weight_bytes() of model/registry.h they sum up to what a model takes.
 
-// K and V of all layers for one token. `kv_dtype` is kBF16 or kF32.
-int64_t kv_bytes_per_token(const ModelConfig& config, DType kv_dtype);
+// K and V of all layers for one block of tokens; `kv_dtype` as in backend/kv_cache.h.
+int64_t kv_bytes_per_block(const ModelConfig& config, DType kv_dtype, int32_t block_size);
 
 // Activations and working memory of the largest step, found by running the model on shapes alone:
 // what Backend::reserve_arena is given. kUnsupported for an unknown architecture, kOverloaded when

@@ -20,8 +20,10 @@ ModelConfig tiny() {
 }
 
 TEST(MemoryUse, CacheHoldsKeysAndValuesOfAllLayers) {
-  EXPECT_EQ(kv_bytes_per_token(tiny(), DType::kBF16), 3 * 2 * 2 * 16 * 2);
-  EXPECT_EQ(kv_bytes_per_token(tiny(), DType::kF32), 3 * 2 * 2 * 16 * 4);
+  EXPECT_EQ(kv_bytes_per_block(tiny(), DType::kBF16, 8), 8 * 3 * 2 * 2 * 16 * 2);
+  EXPECT_EQ(kv_bytes_per_block(tiny(), DType::kF32, 8), 8 * 3 * 2 * 2 * 16 * 4);
+  // A scale of four bytes for each token and head.
+  EXPECT_EQ(kv_bytes_per_block(tiny(), DType::kI8, 8), 8 * 3 * 2 * 2 * (16 + 4));
 }
 
 TEST(MemoryUse, ArenaGrowsWithTokensAndLogitsButNotWithLayers) {
