@@ -1,6 +1,7 @@
 // Mailbox: a queue with many producers and one consumer, the only way into the engine thread.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <utility>
@@ -34,6 +35,17 @@ class Mailbox {
   void wait() {
     std::unique_lock lock(mutex_);
     ready_.wait(lock, [this] { return closed_ || !messages_.empty(); });
+  }
+
+  // As wait(), for `timeout` at most.
+  void wait_for(std::chrono::milliseconds timeout) {
+    std::unique_lock lock(mutex_);
+    ready_.wait_for(lock, timeout, [this] { return closed_ || !messages_.empty(); });
+  }
+
+  bool empty() const {
+    const std::lock_guard lock(mutex_);
+    return messages_.empty();
   }
 
   // After this put() refuses; messages already in stay until taken.

@@ -10,7 +10,11 @@
 #include <variant>
 #include <vector>
 
+#include "base/check.h"
+#include "base/log.h"
 #include "base/mailbox.h"
+#include "engine/admission.h"
+#include "engine/block_store.h"
 #include "engine/engine.h"
 #include "engine/engine_metrics.h"
 
@@ -32,6 +36,15 @@ struct StopChoiceCommand {
 };
 using EngineCommand = std::variant<AddCommand, AbortCommand, StopChoiceCommand>;
 
+constexpr std::chrono::milliseconds kStateInterval{100};
+constexpr std::chrono::milliseconds kIdleCheckInterval{1000};
+constexpr std::chrono::milliseconds kStoreRest{20};
+constexpr std::chrono::milliseconds kFinalSaveTime{10'000};
+
+Error shutting_down() {
+  return {ErrorCode::kUnavailable, "the server is shutting down and takes no new requests"};
+}
+
 }  // namespace
 
 struct AsyncEngine::Impl {
@@ -40,25 +53,63 @@ struct AsyncEngine::Impl {
       : config(engine_config),
         clock(engine_clock),
         metrics(registry, model_name, engine_config.max_model_len),
-        engine(runner, engine_config, metrics, engine_clock),
+        admission(engine_config, engine_clock),
+        engine(runner, engine_config, metrics, engine_clock, &admission),
         snapshot(engine.stats()),
         thread([this] { run(); }) {}
 
   // The engine thread.
   void run() {
     // Mail that came while the runner worked counts before its tokens are given out.
-    const StepHooks hooks = {.before_execute = [this] { publish(); },
+    const StepHooks hooks = {.before_execute = [this] { publish(true); },
                              .after_execute = [this] { handle_mail(); }};
     while (true) {
-      if (!engine.has_work()) mailbox.wait();
+      if (!engine.has_work()) wait_for_mail();
       handle_mail();
       if (mailbox.closed()) break;
       engine.step(hooks);
-      publish();
+      publish(false);
     }
     handle_mail();
     engine.abort_all({ErrorCode::kUnavailable, "the server is shutting down"});
-    publish();
+    publish(false);
+    save_cache();
+  }
+
+  void wait_for_mail() {
+    const TimePoint now = clock.now();
+    if (now >= next_idle_check) {
+      next_idle_check = now + kIdleCheckInterval;
+      const Result<void> checked = engine.check_invariants();
+      if (!checked.ok()) {
+        metrics.invariant_violations_total.add();
+        log_error("invariant_violated when=idle error=\"" + checked.error().message + "\"");
+        CHECK(!config.check_invariants);
+      }
+    }
+    // While nobody waits, the cache goes to the block store, little by little: what is dropped
+    // there for coming too fast is saved when it is given away.
+    while (config.block_store != nullptr && mailbox.empty() && !mailbox.closed()) {
+      if (!config.block_store->has_room()) {
+        mailbox.wait_for(kStoreRest);
+      } else if (!engine.save_cached_blocks(1)) {
+        break;
+      }
+    }
+    mailbox.wait();
+  }
+
+  // The last chance before the process ends.
+  void save_cache() {
+    if (config.block_store == nullptr) return;
+    const TimePoint until = clock.now() + kFinalSaveTime;
+    while (clock.now() < until) {
+      if (!config.block_store->has_room()) {
+        std::this_thread::sleep_for(kStoreRest);
+      } else if (!engine.save_cached_blocks(1)) {
+        return;
+      }
+    }
   }
 
   void handle_mail() {
@@ -73,15 +124,31 @@ struct AsyncEngine::Impl {
     }
   }
 
-  void publish() {
+  void publish(bool step_begins) {
     const EngineStats stats = engine.stats();
+    const TimePoint now = clock.now();
+    // Not in each step: it visits every request.
+    const bool with_requests = now >= next_state || !engine.has_work();
+    std::vector<RequestSummary> requests;
+    std::vector<StepSummary> steps;
+    if (with_requests) {
+      next_state = now + kStateInterval;
+      requests = engine.request_summaries();
+      steps = engine.recent_steps();
+    }
     metrics.num_requests_running.set(stats.num_running);
     metrics.num_requests_waiting.set(stats.num_waiting);
     metrics.kv_cache_usage_perc.set(1.0 - static_cast<double>(stats.num_free_blocks) /
                                               stats.num_total_blocks);
     const std::lock_guard lock(mutex);
     snapshot = stats;
-    num_started_requests = engine.num_started_requests();
+    step_began = step_begins ? now : TimePoint{};
+    if (with_requests) {
+      state.stats = stats;
+      state.requests = std::move(requests);
+      state.recent_steps = std::move(steps);
+      state_taken = now;
+    }
     if (idle()) became_idle.notify_all();
   }
 
@@ -92,13 +159,18 @@ struct AsyncEngine::Impl {
   const Clock& clock;
   const EngineMetrics metrics;
   Mailbox<EngineCommand> mailbox;
-  Engine engine;  // engine thread only, except check()
+  AdmissionControl admission;
+  Engine engine;                // engine thread only, except check()
+  TimePoint next_state{};       // engine thread only
+  TimePoint next_idle_check{};  // engine thread only
 
   mutable std::mutex mutex;
   std::condition_variable became_idle;
   EngineStats snapshot;               // guarded by mutex
   int64_t num_accepted_requests = 0;  // guarded by mutex; ahead of the snapshot's by the mail
-  int64_t num_started_requests = 0;   // guarded by mutex
+  EngineState state;                  // guarded by mutex
+  TimePoint state_taken{};            // guarded by mutex
+  TimePoint step_began{};             // guarded by mutex; zero: none runs
   bool accepting = true;              // guarded by mutex
   RequestId next_id = 1;              // guarded by mutex
 
@@ -120,23 +192,22 @@ Result<RequestId> AsyncEngine::submit(Request request, std::shared_ptr<OutputSin
   RETURN_IF_ERROR(impl_->engine.check(request));
   if (request.arrival == TimePoint{}) request.arrival = impl_->clock.now();
   const std::lock_guard lock(impl_->mutex);
-  if (!impl_->accepting) {
-    return Error{ErrorCode::kUnavailable, "the server is shutting down and takes no new requests"};
-  }
-  const int64_t num_queued = impl_->num_accepted_requests - impl_->num_started_requests;
-  if (num_queued >= impl_->config.max_num_queued_requests) {
-    return Error{ErrorCode::kOverloaded,
-                 fmt::format("{} requests are queued, the limit is {}", num_queued,
-                             impl_->config.max_num_queued_requests)};
-  }
+  if (!impl_->accepting) return shutting_down();
+  RETURN_IF_ERROR(impl_->admission.enter(request));
   const RequestId id = impl_->next_id;
   // Under the lock, so that what is counted as accepted is in the mailbox.
-  if (!impl_->mailbox.put(AddCommand{id, std::move(request), std::move(sink)})) {
-    return Error{ErrorCode::kUnavailable, "the server is shutting down and takes no new requests"};
-  }
+  CHECK(impl_->mailbox.put(AddCommand{id, std::move(request), std::move(sink)}));
   ++impl_->next_id;
   ++impl_->num_accepted_requests;
   return id;
+}
+
+Result<void> AsyncEngine::check_admission(TenantId tenant, Priority priority) const {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    if (!impl_->accepting) return shutting_down();
+  }
+  return impl_->admission.check(tenant, priority);
 }
 
 void AsyncEngine::abort(RequestId id) {
@@ -163,6 +234,17 @@ EngineStats AsyncEngine::stats() const {
   // What is still in the mailbox is accepted too, so that accepted == finished means idle.
   stats.num_accepted_requests = impl_->num_accepted_requests;
   return stats;
+}
+
+EngineState AsyncEngine::state() const {
+  const TimePoint now = impl_->clock.now();
+  const std::lock_guard lock(impl_->mutex);
+  EngineState state = impl_->state;
+  state.age_s = seconds_between(impl_->state_taken, now);
+  if (impl_->step_began != TimePoint{}) {
+    state.step_running_s = seconds_between(impl_->step_began, now);
+  }
+  return state;
 }
 
 const EngineConfig& AsyncEngine::config() const {

@@ -29,7 +29,8 @@ class AsyncEngine {
 
   // Accepts a request, or refuses it without any work: kInvalidArgument when it can never fit
   // (message names both numbers), kOverloaded (with retry_after_s) when the queue is full,
-  // kUnavailable after stop_accepting(). Once accepted, `sink` gets outputs until one with finished == true.
+  // kUnavailable after stop_accepting(). Once accepted, `sink` gets outputs until one with finished
+  // == true.
   Result<RequestId> submit(Request request, std::shared_ptr<OutputSink> sink);
 
   // What submit() would refuse of this tenant whatever it asked, so that a server can refuse before

@@ -48,15 +48,49 @@ TEST(BlockPool, BlocksForRoundsUpAndDoesNotOverflow) {
   EXPECT_EQ(pool.blocks_for(2147483647), 536870912);
 }
 
+TEST(BlockPool, TheLeastValuableFreeBlockIsTakenFirst) {
+  BlockPool pool(4, 4);
+  std::vector<BlockId> reused;
+  pool.on_reuse([&](BlockId id) { reused.push_back(id); });
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(pool.allocate());
+  pool.set_worth(0, BlockWorth::kInteractive);
+  pool.set_worth(1, BlockWorth::kBackground);
+  pool.set_worth(2, BlockWorth::kBackground);
+  for (const BlockId id : {0, 2, 1, 3}) pool.release(id);
+  pool.set_worth(1, BlockWorth::kInteractive);  // while free
+  for (const BlockId id : {3, 2, 0, 1}) EXPECT_EQ(pool.allocate(), id);
+  EXPECT_EQ(reused, (std::vector<BlockId>{2, 0, 1}));
+  EXPECT_EQ(pool.worth(0), BlockWorth::kNothing);
+}
+
+TEST(BlockPool, AFreeBlockOfWorthCanBeTakenBack) {
+  BlockPool pool(2, 4);
+  ASSERT_EQ(pool.allocate(), 0);
+  pool.set_worth(0, BlockWorth::kBackground);
+  pool.release(0);
+  pool.acquire(0);
+  EXPECT_EQ(pool.ref_count(0), 1);
+  EXPECT_EQ(pool.num_free_blocks(), 1);
+  EXPECT_EQ(pool.worth(0), BlockWorth::kBackground);
+  EXPECT_TRUE(pool.check_invariants().ok());
+}
+
 TEST(BlockPool, StaysConsistentUnderRandomUse) {
   constexpr uint32_t kSeed = 7;
   std::mt19937 random(kSeed);
   BlockPool pool(20, 4);
   std::vector<BlockId> references;
   for (int i = 0; i < 3000; ++i) {
-    const auto action = random() % 3;
+    const auto action = random() % 4;
     if (action == 0) {
       if (const auto id = pool.allocate()) references.push_back(*id);
+    } else if (action == 3) {
+      const auto id = static_cast<BlockId>(random() % 20);
+      pool.set_worth(id, static_cast<BlockWorth>(random() % 3));
+      if (pool.ref_count(id) == 0 && pool.worth(id) != BlockWorth::kNothing) {
+        pool.acquire(id);
+        references.push_back(id);
+      }
     } else if (!references.empty()) {
       const size_t which = random() % references.size();
       if (action == 1) {

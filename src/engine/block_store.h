@@ -25,6 +25,8 @@ class BlockStore {
   // gone, damaged, of another size or not for these tokens.
   virtual bool load(const BlockHash& hash, std::span<const TokenId> tokens,
                     std::span<std::byte> out) = 0;
+  // Whether save() would take something over now.
+  virtual bool has_room() const = 0;
   // Takes over the content; does not wait for a disk. What comes too fast is dropped.
   virtual void save(const BlockHash& hash, std::span<const TokenId> tokens,
                     std::vector<std::byte> data) = 0;

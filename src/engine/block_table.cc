@@ -21,10 +21,8 @@ bool BlockTable::reserve(int32_t num_tokens) {
   return true;
 }
 
-void BlockTable::share_prefix(const BlockTable& other, int32_t num_blocks) {
-  CHECK(blocks_.empty());
-  CHECK(num_blocks <= other.num_blocks());
-  for (const BlockId id : other.blocks().first(static_cast<size_t>(num_blocks))) {
+void BlockTable::share(std::span<const BlockId> blocks) {
+  for (const BlockId id : blocks) {
     pool_->acquire(id);
     blocks_.push_back(id);
   }

@@ -27,9 +27,11 @@ class BlockTable {
   // Makes room for `num_tokens` tokens; never shrinks. Returns false and changes nothing when the
   // pool has too few free blocks.
   [[nodiscard]] bool reserve(int32_t num_tokens);
-  // Starts with the first `num_blocks` blocks of `other`, which both then refer to. They must be
-  // full and computed: nobody may write to them any more. REQUIRES: this table is empty.
-  void share_prefix(const BlockTable& other, int32_t num_blocks);
+  // Goes on with blocks that others may refer to as well. They must be full and computed: nobody
+  // may write to them any more.
+  void share(std::span<const BlockId> blocks);
+  // Goes on with a block that the caller has just allocated, and gives up to this table.
+  void take(BlockId block) { blocks_.push_back(block); }
   void clear() noexcept;
 
   std::span<const BlockId> blocks() const { return blocks_; }

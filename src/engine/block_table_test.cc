@@ -58,7 +58,7 @@ TEST(BlockTable, ASharedPrefixOutlivesTheTableItCameFrom) {
   {
     BlockTable first(pool);
     ASSERT_TRUE(first.reserve(12));
-    second.share_prefix(first, 2);
+    second.share(first.blocks().first(2));
     EXPECT_EQ(second.blocks()[1], first.blocks()[1]);
     EXPECT_EQ(pool.num_free_blocks(), 1);
   }

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <exception>
+#include <map>
 #include <span>
 #include <string>
 #include <utility>
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/trace.h"
 
 namespace pagoda {
 
@@ -42,6 +44,10 @@ std::string describe(const SchedulerOutput& step) {
   return text;
 }
 
+constexpr size_t kNumRecentSteps = 64;
+// How often those who have waited too long are looked for.
+constexpr std::chrono::milliseconds kExpiryInterval{50};
+
 Error internal_error(std::string message) {
   return {ErrorCode::kInternal, std::move(message)};
 }
@@ -71,6 +77,8 @@ struct Engine::RequestState {
   std::vector<Choice> choices;
   int32_t num_unfinished = 0;
   bool started = false;           // has had its first step
+  bool queued = true;             // AdmissionControl counts it
+  int32_t num_cached_tokens = 0;  // of the prompt
   int64_t num_output_tokens = 0;  // of all choices
   int32_t num_preemptions = 0;
   RequestTimes times;
@@ -78,14 +86,20 @@ struct Engine::RequestState {
 };
 
 Engine::Engine(ModelRunner& runner, const EngineConfig& config, const EngineMetrics& metrics,
-               const Clock& clock)
+               const Clock& clock, AdmissionControl* admission)
     : runner_(runner),
       config_(config),
       kv_cache_(runner.kv_cache_spec()),
       clock_(clock),
+      admission_(admission),
       metrics_(metrics),
       pool_(kv_cache_.num_blocks, kv_cache_.block_size),
-      scheduler_(runner.step_limits(), config.max_model_len, pool_) {
+      scheduler_({.limits = runner.step_limits(),
+                  .max_model_len = config.max_model_len,
+                  .enable_prefix_caching = config.enable_prefix_caching,
+                  .runner = config.block_store != nullptr ? &runner : nullptr,
+                  .store = config.block_store},
+                 pool_, clock) {
   CHECK(config.vocab_size >= 1);
 }
 
@@ -173,8 +187,34 @@ void Engine::stop_choice(RequestId id, int32_t choice_index) {
   post(state);
 }
 
+void Engine::expire_waiting() {
+  const TimePoint now = clock_.now();
+  if (config_.max_queue_time.count() == 0 || now < next_expiry_check_) return;
+  next_expiry_check_ = now + kExpiryInterval;
+  std::vector<RequestId> expired;
+  for (const auto& [id, state] : requests_) {
+    if (!state->started && now - state->request.arrival > config_.max_queue_time) {
+      expired.push_back(id);
+    }
+  }
+  const double limit_s = std::chrono::duration<double>(config_.max_queue_time).count();
+  for (const RequestId id : expired) {
+    ++totals_.num_expired_requests;
+    metrics_.requests_expired_total.add();
+    abort(id, Error{.code = ErrorCode::kOverloaded,
+                    .message = fmt::format("the request waited {:.1f} s for its first step, the "
+                                           "limit is {:.1f} s",
+                                           seconds_between(requests_.at(id)->request.arrival, now),
+                                           limit_s),
+                    .param = {},
+                    .retry_after_s = static_cast<int32_t>(std::clamp(limit_s / 2, 1.0, 60.0))});
+  }
+}
+
 void Engine::step(const StepHooks& hooks) {
+  expire_waiting();
   if (!has_work()) return;
+  const TimePoint begin = clock_.now();
   const ScheduledStep step = scheduler_.schedule();
   note_scheduled(step);
   if (hooks.before_execute) hooks.before_execute();
@@ -192,6 +232,7 @@ void Engine::step(const StepHooks& hooks) {
   } else {
     fail(step, result.error());
   }
+  note_done(step, begin, !result.ok());
   if (config_.check_invariants) {
     const Result<void> checked = check_invariants();
     if (!checked.ok()) log_error("invariant_violated " + checked.error().message);
@@ -205,12 +246,54 @@ void Engine::note_scheduled(const ScheduledStep& step) {
     RequestState& state = *requests_.at(id);
     if (std::exchange(state.started, true)) continue;
     state.times.first_scheduled = now;
-    ++num_started_requests_;
+    leave_queue(state);
   }
   for (const RequestId id : step.preempted) ++requests_.at(id)->num_preemptions;
   const auto num_preempted = static_cast<int64_t>(step.preempted.size());
   totals_.num_preemptions += num_preempted;
   metrics_.num_preemptions_total.add(static_cast<double>(num_preempted));
+}
+
+void Engine::leave_queue(RequestState& state) {
+  if (std::exchange(state.queued, false) && admission_ != nullptr) {
+    admission_->leave(state.request);
+  }
+}
+
+void Engine::note_done(const ScheduledStep& step, TimePoint begin, bool failed) {
+  const TimePoint end = clock_.now();
+  const StepSummary summary{.index = totals_.num_steps - 1,
+                            .num_sequences = static_cast<int32_t>(step.output.sequences.size()),
+                            .num_tokens = step.output.num_tokens,
+                            .num_preempted = static_cast<int32_t>(step.preempted.size()),
+                            .failed = failed,
+                            .duration_s = seconds_between(begin, end)};
+  recent_steps_.push_back(summary);
+  if (recent_steps_.size() > kNumRecentSteps) recent_steps_.pop_front();
+  if (failed) metrics_.steps_failed_total.add();
+
+  const SchedulerTotals& totals = scheduler_.totals();
+  const auto count = [](const Counter& counter, int64_t now, int64_t before) {
+    counter.add(static_cast<double>(now - before));
+  };
+  count(metrics_.prompt_tokens_total, totals.num_prompt_tokens + totals.num_cached_prompt_tokens,
+        counted_.num_prompt_tokens + counted_.num_cached_prompt_tokens);
+  count(metrics_.prefix_cache_queries_total, totals.num_queried_prompt_tokens,
+        counted_.num_queried_prompt_tokens);
+  count(metrics_.prefix_cache_hits_total, totals.num_cached_prompt_tokens,
+        counted_.num_cached_prompt_tokens);
+  count(metrics_.recomputed_tokens_total, totals.num_recomputed_tokens,
+        counted_.num_recomputed_tokens);
+  counted_ = totals;
+  if (config_.trace == nullptr) return;
+  config_.trace->span("step", begin, end,
+                      {{"index", summary.index},
+                       {"sequences", summary.num_sequences},
+                       {"tokens", summary.num_tokens},
+                       {"preempted", summary.num_preempted}});
+  config_.trace->counter(
+      "sequences", end,
+      {{"running", scheduler_.num_running()}, {"waiting", scheduler_.num_waiting()}});
 }
 
 Result<ModelRunnerOutput> Engine::execute(const SchedulerOutput& step) {
@@ -269,10 +352,7 @@ void Engine::fail_sequences(const ScheduledStep& step, const ModelRunnerOutput& 
 
 void Engine::deliver(const ScheduledStep& step, ModelRunnerOutput output) {
   fail_sequences(step, output);
-  const int64_t num_prompt_before = scheduler_.num_computed_prompt_tokens();
   std::vector<SequenceNews> all_news = scheduler_.update(step, std::move(output));
-  metrics_.prompt_tokens_total.add(
-      static_cast<double>(scheduler_.num_computed_prompt_tokens() - num_prompt_before));
   metrics_.generation_tokens_total.add(static_cast<double>(all_news.size()));
   totals_.num_generation_tokens += static_cast<int64_t>(all_news.size());
   const TimePoint now = clock_.now();
@@ -290,6 +370,7 @@ void Engine::deliver(const ScheduledStep& step, ModelRunnerOutput output) {
 void Engine::add_token(RequestState& state, SequenceNews news, TimePoint now) {
   RequestState::Choice& choice = state.choices[static_cast<size_t>(news.choice_index)];
   if (state.num_output_tokens == 0) state.times.first_token = now;
+  if (news.choice_index == 0) state.num_cached_tokens = news.num_cached_prompt_tokens;
   if (choice.last_token != TimePoint{}) {
     metrics_.inter_token_latency.observe(seconds_between(choice.last_token, now));
   }
@@ -330,14 +411,16 @@ void Engine::post(RequestState& state) {
   output.id = state.id;
   output.finished = state.num_unfinished == 0;
   output.num_prompt_tokens = static_cast<int32_t>(state.request.prompt_token_ids.size());
+  output.num_cached_tokens = state.num_cached_tokens;
   output.num_preemptions = state.num_preemptions;
   const std::shared_ptr<OutputSink> sink = state.sink;
   if (output.finished) {
     state.times.finished = clock_.now();
     output.times = state.times;
-    if (!state.started) ++num_started_requests_;
+    leave_queue(state);
     ++totals_.num_finished_requests;
     observe_finished(state);
+    if (config_.trace != nullptr) trace_finished(state);
     requests_.erase(state.id);  // `state` is gone from here on
   }
   sink->post(std::move(output));
@@ -364,8 +447,58 @@ EngineStats Engine::stats() const {
   stats.num_waiting = scheduler_.num_waiting();
   stats.num_total_blocks = pool_.num_blocks();
   stats.num_free_blocks = pool_.num_free_blocks();
-  stats.num_prompt_tokens = scheduler_.num_computed_prompt_tokens();
+  stats.num_cached_blocks = scheduler_.num_cached_blocks();
+  stats.num_prompt_tokens = scheduler_.totals().num_prompt_tokens;
+  stats.num_cached_prompt_tokens = scheduler_.totals().num_cached_prompt_tokens;
+  stats.num_recomputed_tokens = scheduler_.totals().num_recomputed_tokens;
   return stats;
+}
+
+std::vector<RequestSummary> Engine::request_summaries() const {
+  std::map<RequestId, RequestSummary> summaries;
+  const TimePoint now = clock_.now();
+  for (const auto& [id, state] : requests_) {
+    summaries[id] = {
+        .id = id,
+        .tenant = state->request.tenant,
+        .priority = state->request.priority,
+        .started = state->started,
+        .num_choices = state->request.n,
+        .num_prompt_tokens = static_cast<int32_t>(state->request.prompt_token_ids.size()),
+        .num_cached_tokens = state->num_cached_tokens,
+        .num_output_tokens = state->num_output_tokens,
+        .num_preemptions = state->num_preemptions,
+        .age_s = seconds_between(state->request.arrival, now)};
+  }
+  scheduler_.for_each_running([&](const Sequence& s) {
+    RequestSummary& summary = summaries[s.request_id];
+    ++summary.num_running;
+    summary.num_blocks += s.block_table.num_blocks();
+    summary.num_computed_tokens = std::max(summary.num_computed_tokens, s.num_computed_tokens);
+  });
+  std::vector<RequestSummary> in_order;
+  for (const auto& [id, summary] : summaries) in_order.push_back(summary);
+  return in_order;
+}
+
+std::vector<StepSummary> Engine::recent_steps() const {
+  return {recent_steps_.begin(), recent_steps_.end()};
+}
+
+void Engine::trace_finished(const RequestState& state) const {
+  const RequestTimes& times = state.times;
+  const TimePoint started = state.started ? times.first_scheduled : times.finished;
+  config_.trace->request_span("queue", state.id, times.arrival, started);
+  if (!state.started) return;
+  const TimePoint first = state.num_output_tokens > 0 ? times.first_token : times.finished;
+  config_.trace->request_span(
+      "prefill", state.id, started, first,
+      {{"prompt_tokens", static_cast<int64_t>(state.request.prompt_token_ids.size())},
+       {"cached_tokens", state.num_cached_tokens}});
+  if (state.num_output_tokens == 0) return;
+  config_.trace->request_span(
+      "decode", state.id, first, times.finished,
+      {{"output_tokens", state.num_output_tokens}, {"preemptions", state.num_preemptions}});
 }
 
 Result<void> Engine::check_invariants() const {

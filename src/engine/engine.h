@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "core/model_runner.h"
+#include "engine/admission.h"
 #include "engine/block_pool.h"
 #include "engine/engine_config.h"
 #include "engine/engine_metrics.h"
@@ -30,15 +32,16 @@ struct StepHooks {
 };
 
 // Single-threaded: no locks, no text, no I/O beyond the log. Whoever calls it is its thread
-// (AsyncEngine's, or a test's). `runner` and `clock` must outlive it. Every request added gets
-// exactly one final output; the destructor aborts what is left.
+// (AsyncEngine's, or a test's). `runner`, `clock` and `admission` must outlive it. Every request
+// added gets exactly one final output; the destructor aborts what is left.
 class Engine {
  public:
   static constexpr int32_t kMaxChoices = 128;  // Request::n at most, as OpenAI has it
 
-  // REQUIRES: max_model_len and vocab_size >= 1, and so are the runner's limits and block counts.
+  // `admission`, which may be null, is told of each request when it leaves the queue. REQUIRES:
+  // max_model_len and vocab_size >= 1, and so are the runner's limits and block counts.
   Engine(ModelRunner& runner, const EngineConfig& config, const EngineMetrics& metrics = {},
-         const Clock& clock = real_clock());
+         const Clock& clock = real_clock(), AdmissionControl* admission = nullptr);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -66,8 +69,12 @@ class Engine {
   void step(const StepHooks& hooks = {});
 
   EngineStats stats() const;
-  // Requests that have had their first step or ended before it.
-  int64_t num_started_requests() const { return num_started_requests_; }
+  // Of unfinished requests, oldest first. O(requests + sequences).
+  std::vector<RequestSummary> request_summaries() const;
+  // Oldest first, at most 64.
+  std::vector<StepSummary> recent_steps() const;
+  // Gives up to `limit` cached blocks to the block store; false when all are there.
+  bool save_cached_blocks(int32_t limit) { return scheduler_.save_cached_blocks(limit); }
 
   // For tests and EngineConfig::check_invariants. kInternal names the first violation: in the
   // scheduler's and the pool's rules, or between choices and sequences.
@@ -77,7 +84,10 @@ class Engine {
   struct RequestState;
   using Requests = std::unordered_map<RequestId, std::unique_ptr<RequestState>>;
 
+  void expire_waiting();
   void note_scheduled(const ScheduledStep& step);
+  void note_done(const ScheduledStep& step, TimePoint begin, bool failed);
+  void leave_queue(RequestState& state);
   Result<ModelRunnerOutput> execute(const SchedulerOutput& step);
   Result<void> check_output(const SchedulerOutput& step, const ModelRunnerOutput& output) const;
   void deliver(const ScheduledStep& step, ModelRunnerOutput output);
@@ -89,19 +99,23 @@ class Engine {
   void end_request(RequestState& state, FinishReason reason, std::optional<Error> error);
   void post(RequestState& state);
   void observe_finished(const RequestState& state) const;
+  void trace_finished(const RequestState& state) const;
 
   ModelRunner& runner_;
   const EngineConfig config_;
   const KvCacheSpec kv_cache_;
   const Clock& clock_;
+  AdmissionControl* admission_;  // may be null
   EngineMetrics metrics_;
   BlockPool pool_;
   Requests requests_;    // unfinished ones; sequences point into them
   Scheduler scheduler_;  // after pool_ and requests_: its sequences refer to both
   bool executing_ = false;
   SequenceId next_sequence_id_ = 1;
-  EngineStats totals_;  // the num_ totals only
-  int64_t num_started_requests_ = 0;
+  EngineStats totals_;       // the num_ totals only
+  SchedulerTotals counted_;  // what of the scheduler's totals the metrics have
+  std::deque<StepSummary> recent_steps_;
+  TimePoint next_expiry_check_{};
 };
 
 }  // namespace pagoda

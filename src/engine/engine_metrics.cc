@@ -54,6 +54,17 @@ EngineMetrics::EngineMetrics(MetricsRegistry* registry, const std::string& model
   num_preemptions_total =
       counter("vllm:num_preemptions_total", "Cumulative number of preemptions.");
   prompt_tokens_total = counter("vllm:prompt_tokens_total", "Number of prefill tokens processed.");
+  prefix_cache_queries_total =
+      counter("vllm:prefix_cache_queries_total", "Prefix cache queries, in queried tokens.");
+  prefix_cache_hits_total =
+      counter("vllm:prefix_cache_hits_total", "Prefix cache hits, in cached tokens.");
+  recomputed_tokens_total =
+      counter("pagoda:recomputed_tokens_total", "Tokens computed again after a preemption.");
+  requests_expired_total =
+      counter("pagoda:requests_expired_total", "Requests that waited longer than max-queue-time.");
+  steps_failed_total = counter("pagoda:steps_failed_total", "Engine steps that failed.");
+  invariant_violations_total =
+      counter("pagoda:invariant_violations_total", "Broken invariants found while idle.");
   generation_tokens_total =
       counter("vllm:generation_tokens_total", "Number of generation tokens processed.");
   for (const FinishReason reason :

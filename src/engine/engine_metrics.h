@@ -25,7 +25,13 @@ struct EngineMetrics {
   Gauge num_requests_waiting;
   Gauge kv_cache_usage_perc;  // 0 to 1
   Counter num_preemptions_total;
-  Counter prompt_tokens_total;
+  Counter prompt_tokens_total;         // of prompts, computed or found in the prefix cache
+  Counter prefix_cache_queries_total;  // prompt tokens looked for in the prefix cache
+  Counter prefix_cache_hits_total;     // those of them found
+  Counter recomputed_tokens_total;     // computed again after a preemption
+  Counter requests_expired_total;      // ended by max_queue_time
+  Counter steps_failed_total;
+  Counter invariant_violations_total;  // found while idle; 0 in a sound server
   Counter generation_tokens_total;
   std::array<Counter, 4> request_success_total;  // by FinishReason of the first choice
   Histogram iteration_tokens_total;              // tokens computed in one step

@@ -89,21 +89,24 @@ Collected::Choice reference(const Request& request, int32_t choice_index, int32_
 // An engine on a FakeRunner. submit() adds a request under the next id.
 class World {
  public:
-  explicit World(const FakeRunnerConfig& config = {}, int32_t max_model_len = 100)
-      : max_model_len_(max_model_len), runner(config) {
+  explicit World(const FakeRunnerConfig& runner_config = {}, int32_t max_model_len = 100)
+      : runner(runner_config),
+        config{.max_model_len = max_model_len,
+               .max_num_queued_requests = 1000,
+               .num_tenants = 3,
+               .vocab_size = kVocabSize} {
     start();
   }
+  // Again, with what was changed in `config`.
   void start() {
-    engine = std::make_unique<Engine>(runner,
-                                      EngineConfig{.max_model_len = max_model_len_,
-                                                   .max_num_queued_requests = 1000,
-                                                   .vocab_size = kVocabSize,
-                                                   .check_invariants = false},
-                                      EngineMetrics{}, clock);
+    engine.reset();
+    admission = std::make_unique<AdmissionControl>(config, clock);
+    engine = std::make_unique<Engine>(runner, config, EngineMetrics{}, clock, admission.get());
   }
 
   RequestId submit(Request request) {
     EXPECT_TRUE(engine->check(request).ok());
+    EXPECT_TRUE(admission->enter(request).ok());
     const RequestId id = requests.size() + 1;
     requests[id] = request;
     sinks[id] = std::make_shared<Collected>();
@@ -126,19 +129,17 @@ class World {
   void expect_complete(RequestId id) {
     EXPECT_EQ(sinks[id]->num_final, 1);
     for (int32_t i = 0; i < requests[id].n; ++i) {
-      const Collected::Choice want = reference(requests[id], i, max_model_len_);
+      const Collected::Choice want = reference(requests[id], i, config.max_model_len);
       EXPECT_EQ(sinks[id]->choices[i].tokens, want.tokens) << "request " << id << " choice " << i;
       EXPECT_EQ(sinks[id]->choices[i].reason, want.reason);
       EXPECT_EQ(sinks[id]->choices[i].stop_token_id, want.stop_token_id);
     }
   }
 
- private:
-  int32_t max_model_len_;
-
- public:
   ManualClock clock;
   FakeRunner runner;
+  EngineConfig config;
+  std::unique_ptr<AdmissionControl> admission;
   std::unique_ptr<Engine> engine;
   std::map<RequestId, Request> requests;
   std::map<RequestId, std::shared_ptr<Collected>> sinks;
@@ -158,6 +159,8 @@ TEST(Engine, GivesTheTokensOfTheRunnerAndThenOneFinalOutput) {
 
 TEST(Engine, PreemptedRequestContinuesWhereItStopped) {
   World world({.num_blocks = 6, .block_size = 4});
+  world.submit(make_request(1, 1));  // so that outputs are believed to be short
+  world.run_until_idle();
   const RequestId first = world.submit(make_request(8, 12, 1));
   const RequestId second = world.submit(make_request(8, 12, 2));
   world.run_until_idle();
@@ -410,22 +413,52 @@ TEST(Engine, KeepsMetrics) {
   FakeRunner runner({.num_blocks = 6, .block_size = 4});
   Engine engine(runner, {.max_model_len = 20, .vocab_size = kVocabSize},
                 EngineMetrics(&registry, "demo", 20));
+  engine.add(3, make_request(1, 1, 3), std::make_shared<Collected>());
+  while (engine.has_work()) engine.step();
   engine.add(1, make_request(8, 12, 1), std::make_shared<Collected>());
   engine.add(2, make_request(8, 12, 2), std::make_shared<Collected>());
-  while (engine.stats().num_finished_requests == 0) engine.step();
+  while (engine.stats().num_finished_requests == 1) engine.step();
   engine.abort(1);
   engine.abort(2);
   const std::string text = registry.render();
   const std::string label = "{model_name=\"demo\"";
-  EXPECT_THAT(text, HasSubstr("vllm:prompt_tokens_total" + label + "} 16"));
+  EXPECT_THAT(text, HasSubstr("vllm:prompt_tokens_total" + label + "} 17"));
   EXPECT_THAT(text, HasSubstr("vllm:num_preemptions_total" + label + "} 1"));
-  EXPECT_THAT(text, HasSubstr("vllm:time_to_first_token_seconds_count" + label + "} 2"));
-  EXPECT_THAT(text, HasSubstr("vllm:e2e_request_latency_seconds_count" + label + "} 2"));
-  EXPECT_THAT(text, testing::ContainsRegex("finished_reason=\"length\"[^\n]* 1\n"));
+  EXPECT_THAT(text, HasSubstr("vllm:time_to_first_token_seconds_count" + label + "} 3"));
+  EXPECT_THAT(text, HasSubstr("vllm:e2e_request_latency_seconds_count" + label + "} 3"));
+  EXPECT_THAT(text, testing::ContainsRegex("finished_reason=\"length\"[^\n]* 2\n"));
   EXPECT_THAT(text, testing::ContainsRegex("finished_reason=\"abort\"[^\n]* 1\n"));
 }
 
-// One random run: arrivals, aborts, stops, several choices, failing steps, a small pool.
+// Keeps blocks in memory, and loses some.
+struct ForgetfulStore : BlockStore {
+  bool contains(const BlockHash& hash) const override { return saved.contains(hash); }
+  bool load(const BlockHash& hash, std::span<const TokenId>, std::span<std::byte> out) override {
+    const auto found = saved.find(hash);
+    if (found == saved.end() || hash[0] % 8 == 0) return false;
+    std::ranges::copy(found->second, out.begin());
+    ++num_loads;
+    return true;
+  }
+  bool has_room() const override { return true; }
+  void save(const BlockHash& hash, std::span<const TokenId>, std::vector<std::byte> data) override {
+    if (hash[1] % 8 != 0) saved[hash] = std::move(data);
+  }
+  std::map<BlockHash, std::vector<std::byte>> saved;
+  int64_t num_loads = 0;
+};
+
+// What random runs came across: too little means that they are too easy.
+struct RunTotals {
+  int64_t num_preemptions = 0;
+  int64_t num_cached_tokens = 0;
+  int64_t num_loads = 0;
+  int64_t num_expired = 0;
+  int64_t num_failed_steps = 0;
+};
+
+// One random run: arrivals, priorities, tenants, aborts, stops, several choices, failing steps,
+// waits that are too long, shared beginnings, a small pool.
 class RandomRun {
  public:
   explicit RandomRun(uint32_t seed)
@@ -439,6 +472,10 @@ class RandomRun {
                 .vocab_size = kVocabSize},
                kMaxModelLen) {
     failure_percent_ = draw(2) * draw(8);
+    world_.config.enable_prefix_caching = draw(4) != 0;
+    if (draw(2) == 0) world_.config.block_store = &store_;
+    if (draw(2) == 0) world_.config.max_queue_time = std::chrono::seconds(5 + draw(60));
+    world_.start();
     world_.runner.before_step = [this](const SchedulerOutput& step) { return look_at(step); };
   }
 
@@ -455,11 +492,18 @@ class RandomRun {
       if (testing::Test::HasFatalFailure()) return;
     }
     for (const auto& [id, sink] : world_.sinks) expect_right(id, *sink);
-    EXPECT_EQ(world_.engine->stats().num_free_blocks, num_blocks_);
-    num_preemptions = world_.engine->stats().num_preemptions;
+    const EngineStats stats = world_.engine->stats();
+    EXPECT_EQ(stats.num_free_blocks, num_blocks_);
+    EXPECT_EQ(stats.num_accepted_requests, stats.num_finished_requests);
+    EXPECT_EQ(world_.admission->num_queued(), 0);
+    EXPECT_EQ(world_.admission->num_queued_tokens(), 0);
+    totals.num_preemptions += stats.num_preemptions;
+    totals.num_cached_tokens += stats.num_cached_prompt_tokens;
+    totals.num_loads += store_.num_loads;
+    totals.num_expired += stats.num_expired_requests;
   }
 
-  int64_t num_preemptions = 0;
+  RunTotals totals;
 
  private:
   static constexpr int32_t kMaxModelLen = 40;
@@ -470,7 +514,15 @@ class RandomRun {
   }
 
   void arrive() {
-    Request request = make_request(1 + draw(20), 1 + draw(16), random_(), 1 + draw(3) * draw(2));
+    // Few beginnings, so that many are found in the cache; mostly short outputs, so that a long
+    // one comes unexpected.
+    const int32_t max_tokens = draw(5) == 0 ? 1 + draw(30) : 1 + draw(5);
+    Request request = make_request(1 + draw(20), max_tokens, static_cast<uint64_t>(draw(4)),
+                                   1 + draw(3) * draw(2));
+    request.sampling.seed = random_();
+    request.priority = draw(3) == 0 ? Priority::kBackground : Priority::kInteractive;
+    request.tenant = draw(3);
+    request.cache_salt[0] = draw(4) == 0 ? 1 : 0;
     request.sampling.min_tokens = draw(4);
     if (draw(2) == 0) request.sampling.eos_token_ids = {draw(100), draw(100), draw(100)};
     if (draw(4) == 0) request.sampling.stop_token_ids = {draw(100), draw(100)};
@@ -497,6 +549,7 @@ class RandomRun {
 
   void step() {
     num_preempted_before_ = world_.engine->stats().num_preemptions;
+    world_.clock.time += std::chrono::seconds(1);
     world_.step({.before_execute = {}, .after_execute = [this] { disturb(5); }});
   }
 
@@ -518,6 +571,7 @@ class RandomRun {
       if (s.sampling != nullptr) decoding_.push_back(s.id);
     }
     if (draw(100) >= failure_percent_) return {};
+    ++totals.num_failed_steps;
     if (draw(2) == 0) throw std::runtime_error("thrown");
     return Error{ErrorCode::kInternal, "asked to fail"};
   }
@@ -525,10 +579,13 @@ class RandomRun {
   void expect_right(RequestId id, const Collected& sink) {
     EXPECT_EQ(sink.num_final, 1) << "request " << id;
     const Request& request = world_.requests[id];
+    EXPECT_LE(sink.last.num_preemptions, request.n) << "no sequence is preempted twice";
+    const bool expired = sink.last.error && sink.last.error->code == ErrorCode::kOverloaded;
     ASSERT_EQ(static_cast<int32_t>(sink.choices.size()), request.n);
     for (const auto& [index, got] : sink.choices) {
       const Collected::Choice want = reference(request, index, kMaxModelLen);
-      const bool cut_short = got.reason == FinishReason::kError ||
+      EXPECT_TRUE(!expired || got.tokens.empty()) << "what had begun was cut off";
+      const bool cut_short = got.reason == FinishReason::kError || expired ||
                              (disturbed_.count(id) != 0 && got.tokens.size() < want.tokens.size());
       if (!cut_short) {
         EXPECT_EQ(got.tokens, want.tokens) << "request " << id << " choice " << index;
@@ -545,6 +602,7 @@ class RandomRun {
   std::mt19937 random_;
   int32_t block_size_;
   int32_t num_blocks_;
+  ForgetfulStore store_;
   World world_;
   int32_t failure_percent_ = 0;
   SequenceId next_sequence_id_ = 1;  // as the engine numbers them
@@ -557,17 +615,25 @@ class RandomRun {
 TEST(Engine, EveryRequestGetsWhatItWouldGetAloneWhateverHappensToOthers) {
   // Each failed step logs a line; only a failing run's are worth seeing.
   testing::internal::CaptureStderr();
-  int64_t num_preemptions = 0;
+  RunTotals totals;
   for (uint32_t seed = 1; seed <= 100; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     RandomRun run(seed);
     run.run();
     if (HasFailure()) break;
-    num_preemptions += run.num_preemptions;
+    totals.num_preemptions += run.totals.num_preemptions;
+    totals.num_cached_tokens += run.totals.num_cached_tokens;
+    totals.num_loads += run.totals.num_loads;
+    totals.num_expired += run.totals.num_expired;
+    totals.num_failed_steps += run.totals.num_failed_steps;
   }
   const std::string log = testing::internal::GetCapturedStderr();
   if (HasFailure()) FAIL() << log.substr(log.size() - std::min<size_t>(log.size(), 2000));
-  EXPECT_GT(num_preemptions, 300);  // else the runs are too easy
+  EXPECT_GT(totals.num_preemptions, 150);
+  EXPECT_GT(totals.num_cached_tokens, 1000);
+  EXPECT_GT(totals.num_loads, 100);
+  EXPECT_GT(totals.num_expired, 100);
+  EXPECT_GT(totals.num_failed_steps, 100);
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
-// Scheduler: the token budget, admission, preemption and the end of sequences.
+// Scheduler: the token budget, preemption and the end of sequences; scheduler_admission.cc decides
+// who starts.
 #include "engine/scheduler.h"
 
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "base/check.h"
@@ -12,14 +14,11 @@ namespace pagoda {
 
 namespace {
 
+// The most that one step spends on reading blocks from the store: running streams wait meanwhile.
+constexpr std::chrono::milliseconds kRestoreTime{50};
+
 bool contains(const std::vector<TokenId>& ids, TokenId id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
-}
-
-// Full blocks of the prompt that a choice can take over: at least one token stays to be computed,
-// since its logits are needed.
-int32_t num_shareable_blocks(const Sequence& sequence, const BlockPool& pool) {
-  return (sequence.num_prompt_tokens() - 1) / pool.block_size();
 }
 
 Error violation(const Sequence& sequence, std::string_view what) {
@@ -31,107 +30,96 @@ Error violation(const Sequence& sequence, std::string_view what) {
 
 }  // namespace
 
-Scheduler::Scheduler(const StepLimits& limits, int32_t max_model_len, BlockPool& pool)
-    : limits_(limits), max_model_len_(max_model_len), pool_(pool) {
-  CHECK(limits.max_num_batched_tokens >= 1);
-  CHECK(limits.max_num_seqs >= 1);
-  CHECK(max_model_len >= 1);
+Scheduler::Scheduler(const Options& options, BlockPool& pool, const Clock& clock)
+    : limits_(options.limits),
+      max_num_running_(
+          std::min(options.limits.max_num_seqs, options.limits.max_num_batched_tokens)),
+      max_model_len_(options.max_model_len),
+      pool_(pool),
+      clock_(clock) {
+  CHECK(max_num_running_ >= 1);
+  CHECK(max_model_len_ >= 1);
+  if (options.enable_prefix_caching) {
+    cache_ = std::make_unique<PrefixCache>(pool, options.runner, options.store);
+  }
 }
 
 void Scheduler::add(std::unique_ptr<Sequence> sequence) {
-  CHECK(waiting_.empty() || waiting_.back()->id < sequence->id);
-  CHECK(running_.empty() || running_.back()->id < sequence->id);
-  waiting_.push_back(std::move(sequence));
+  waiting_.push(std::move(sequence));
 }
 
 void Scheduler::remove(RequestId request_id) {
-  const auto matches = [&](const auto& s) { return s->request_id == request_id; };
-  std::erase_if(running_, matches);
-  std::erase_if(waiting_, matches);
+  const auto matches = [&](const Sequence& s) { return s.request_id == request_id; };
+  std::erase_if(running_by_id_, [&](const auto& entry) { return matches(*entry.second); });
+  std::erase_if(running_, [&](const auto& s) { return matches(*s); });
+  waiting_.remove_if(matches);
 }
 
 void Scheduler::remove(RequestId request_id, int32_t choice_index) {
-  const auto matches = [&](const auto& s) {
-    return s->request_id == request_id && s->choice_index == choice_index;
+  const auto matches = [&](const Sequence& s) {
+    return s.request_id == request_id && s.choice_index == choice_index;
   };
-  std::erase_if(running_, matches);
-  std::erase_if(waiting_, matches);
+  for (auto s = running_.begin(); s != running_.end(); ++s) {
+    if (!matches(**s)) continue;
+    running_by_id_.erase((*s)->id);
+    running_.erase(s);
+    return;
+  }
+  waiting_.remove_if(matches);
+}
+
+void Scheduler::for_each_running(const std::function<void(const Sequence&)>& visit) const {
+  for (const auto& s : running_) visit(*s);
+}
+
+void Scheduler::for_each_waiting(const std::function<void(const Sequence&)>& visit) const {
+  waiting_.for_each(visit);
 }
 
 ScheduledStep Scheduler::schedule() {
   ScheduledStep step;
+  restore_until_ = clock_.now() + kRestoreTime;
+  displace_background(step.preempted);
+  admit_waiting();
   schedule_running(step);
-  if (step.preempted.empty()) admit_waiting(step);
   CHECK(!step.output.sequences.empty() || empty());
   return step;
 }
 
 void Scheduler::schedule_running(ScheduledStep& step) {
-  for (size_t i = 0; i < running_.size() && remaining_budget(step) > 0; ++i) {
+  const auto is_decoding = [](const auto& s) { return s->num_uncomputed_tokens() == 1; };
+  // Their tokens are kept back from the prompts before them.
+  auto num_decoding = static_cast<int32_t>(std::ranges::count_if(running_, is_decoding));
+  for (size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
-    const int32_t n = std::min(sequence.num_uncomputed_tokens(), remaining_budget(step));
-    // Victims stand behind `sequence`, so none of them is in `step` yet. It goes itself when it is
-    // the newest.
+    if (is_decoding(running_[i])) {
+      --num_decoding;
+    } else {
+      extend_from_cache(sequence);
+    }
+    const int32_t budget = limits_.max_num_batched_tokens - step.output.num_tokens - num_decoding;
+    const int32_t n = std::min(sequence.num_uncomputed_tokens(), budget);
+    if (n < 1) continue;
+    // Victims stand at the end and have no tokens in this step yet. The sequence goes itself when
+    // it is the last.
     while (running_.size() > i && !sequence.block_table.reserve(sequence.num_computed_tokens + n)) {
-      CHECK(running_.size() > 1);
-      preempt_newest(step);
+      if (running_.size() > i + 1 && is_decoding(running_.back())) --num_decoding;
+      preempt(running_.size() - 1, step.preempted);
     }
     if (running_.size() == i) return;
     append_to(step, sequence, n);
   }
 }
 
-void Scheduler::preempt_newest(ScheduledStep& step) {
-  std::unique_ptr<Sequence> victim = std::move(running_.back());
-  running_.pop_back();
+void Scheduler::preempt(size_t index, std::vector<RequestId>& preempted) {
+  std::unique_ptr<Sequence> victim = std::move(running_[index]);
+  running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
+  running_by_id_.erase(victim->id);
   victim->block_table.clear();
   victim->num_computed_tokens = 0;
-  step.preempted.push_back(victim->request_id);
-  waiting_.push_front(std::move(victim));
-}
-
-void Scheduler::admit_waiting(ScheduledStep& step) {
-  int32_t num_headroom = num_headroom_blocks();
-  while (!waiting_.empty() && num_running() < limits_.max_num_seqs && remaining_budget(step) > 0) {
-    Sequence& sequence = *waiting_.front();
-    // Both lists are in order of age and choices of a request are added together, so the newest
-    // running sequence is a choice of the same request if any is.
-    const bool has_sibling =
-        !running_.empty() && running_.back()->request_id == sequence.request_id;
-    const int32_t num_shared = has_sibling ? num_shareable_blocks(sequence, pool_) : 0;
-    const int32_t num_shared_tokens = num_shared * pool_.block_size();
-    if (has_sibling && running_.back()->num_computed_tokens < num_shared_tokens) return;
-    const int32_t num_needed = pool_.blocks_for(sequence.num_tokens()) - num_shared + 1;
-    if (!running_.empty() && num_needed > num_headroom) return;
-    num_headroom -= num_needed;
-
-    if (sequence.token_ids.empty()) sequence.token_ids = sequence.request->prompt_token_ids;
-    if (num_shared > 0) {
-      sequence.block_table.share_prefix(running_.back()->block_table, num_shared);
-      sequence.num_computed_tokens = num_shared_tokens;
-      sequence.num_counted_prompt_tokens =
-          std::max(sequence.num_counted_prompt_tokens, num_shared_tokens);
-    }
-    const int32_t n = std::min(sequence.num_uncomputed_tokens(), remaining_budget(step));
-    CHECK(sequence.block_table.reserve(sequence.num_computed_tokens + n));
-    running_.push_back(std::move(waiting_.front()));
-    waiting_.pop_front();
-    append_to(step, sequence, n);
-  }
-}
-
-// Free blocks beyond what running sequences need for their tokens and one spare block each; may be
-// negative.
-int32_t Scheduler::num_headroom_blocks() const {
-  int32_t num_headroom = pool_.num_free_blocks();
-  for (const auto& s : running_) {
-    num_headroom -= pool_.blocks_for(s->num_tokens()) + 1 - s->block_table.num_blocks();
-  }
-  return num_headroom;
-}
-
-int32_t Scheduler::remaining_budget(const ScheduledStep& step) const {
-  return limits_.max_num_batched_tokens - step.output.num_tokens;
+  victim->num_cached_blocks = 0;
+  preempted.push_back(victim->request_id);
+  waiting_.push_preempted(std::move(victim));
 }
 
 void Scheduler::append_to(ScheduledStep& step, const Sequence& sequence,
@@ -151,11 +139,97 @@ void Scheduler::append_to(ScheduledStep& step, const Sequence& sequence,
   step.request_ids.push_back(sequence.request_id);
 }
 
-Sequence* Scheduler::find_running(SequenceId id) {
-  const auto found =
-      std::lower_bound(running_.begin(), running_.end(), id,
-                       [](const auto& s, SequenceId wanted) { return s->id < wanted; });
-  return found != running_.end() && (*found)->id == id ? found->get() : nullptr;
+void Scheduler::hash_blocks(Sequence& sequence, int32_t num_blocks) const {
+  for (auto b = static_cast<int32_t>(sequence.block_hashes.size()); b < num_blocks; ++b) {
+    sequence.block_hashes.push_back(
+        PrefixCache::hash_of(hash_before(sequence, b), block_tokens(sequence, b)));
+  }
+}
+
+const BlockHash& Scheduler::hash_before(const Sequence& sequence, int32_t block) const {
+  return block == 0 ? sequence.request->cache_salt
+                    : sequence.block_hashes[static_cast<size_t>(block) - 1];
+}
+
+std::span<const TokenId> Scheduler::block_tokens(const Sequence& sequence, int32_t block) const {
+  const auto size = static_cast<size_t>(pool_.block_size());
+  return sequence.tokens().subspan(static_cast<size_t>(block) * size, size);
+}
+
+// At least one token stays to be computed, since its logits are needed.
+int32_t Scheduler::num_reusable_blocks(const Sequence& sequence) const {
+  return (sequence.num_tokens() - 1) / pool_.block_size();
+}
+
+void Scheduler::extend_from_cache(Sequence& sequence) {
+  if (!cache_) return;
+  const int32_t block_size = pool_.block_size();
+  for (int32_t b = sequence.num_computed_tokens / block_size;
+       b < num_reusable_blocks(sequence) && sequence.num_computed_tokens == b * block_size &&
+       sequence.block_table.num_blocks() == b;
+       ++b) {
+    hash_blocks(sequence, b + 1);
+    const BlockHash& hash = sequence.block_hashes[static_cast<size_t>(b)];
+    const BlockHash& before = hash_before(sequence, b);
+    const std::span<const TokenId> tokens = block_tokens(sequence, b);
+    const Priority priority = sequence.request->priority;
+    if (const auto found = cache_->find(hash, before, tokens)) {
+      sequence.block_table.share({&*found, 1});
+      cache_->touch(*found, priority);
+    } else if (clock_.now() < restore_until_) {
+      const auto restored = cache_->restore(hash, before, tokens, priority);
+      if (!restored) return;
+      sequence.block_table.take(*restored);
+    } else {
+      return;
+    }
+    sequence.num_cached_blocks = b + 1;
+    note_found(sequence, (b + 1) * block_size, true);
+  }
+}
+
+void Scheduler::note_found(Sequence& sequence, int32_t num_tokens, bool in_cache) {
+  sequence.num_computed_tokens = num_tokens;
+  sequence.num_ever_computed_tokens = std::max(sequence.num_ever_computed_tokens, num_tokens);
+  const int32_t num_new =
+      std::min(num_tokens, sequence.num_prompt_tokens()) - sequence.num_counted_prompt_tokens;
+  if (num_new <= 0) return;
+  sequence.num_counted_prompt_tokens += num_new;
+  if (!in_cache) return;
+  sequence.num_cached_prompt_tokens += num_new;
+  totals_.num_cached_prompt_tokens += num_new;
+}
+
+void Scheduler::note_computed(Sequence& sequence, int32_t num_tokens) {
+  const int32_t from = sequence.num_computed_tokens;
+  const int32_t to = from + num_tokens;
+  sequence.num_computed_tokens = to;
+  totals_.num_recomputed_tokens +=
+      std::max(std::min(to, sequence.num_ever_computed_tokens) - from, 0);
+  sequence.num_ever_computed_tokens = std::max(sequence.num_ever_computed_tokens, to);
+  const int32_t num_new =
+      std::min(to, sequence.num_prompt_tokens()) - sequence.num_counted_prompt_tokens;
+  if (num_new <= 0) return;
+  totals_.num_prompt_tokens += num_new;
+  sequence.num_counted_prompt_tokens += num_new;
+}
+
+void Scheduler::offer_to_cache(Sequence& sequence) {
+  if (!cache_) return;
+  const int32_t num_full = sequence.num_computed_tokens / pool_.block_size();
+  if (num_full <= sequence.num_cached_blocks) return;
+  hash_blocks(sequence, num_full);
+  const Priority priority = sequence.request->priority;
+  for (int32_t b = sequence.num_cached_blocks; b < num_full; ++b) {
+    const BlockId block = sequence.block_table.blocks()[static_cast<size_t>(b)];
+    if (pool_.worth(block) != BlockWorth::kNothing) {
+      cache_->touch(block, priority);  // of another choice, which has offered it
+    } else {
+      cache_->insert(block, sequence.block_hashes[static_cast<size_t>(b)], hash_before(sequence, b),
+                     block_tokens(sequence, b), priority);
+    }
+  }
+  sequence.num_cached_blocks = num_full;
 }
 
 std::vector<SequenceNews> Scheduler::update(const ScheduledStep& step, ModelRunnerOutput output) {
@@ -164,28 +238,28 @@ std::vector<SequenceNews> Scheduler::update(const ScheduledStep& step, ModelRunn
   for (const ScheduledSequence& scheduled : step.output.sequences) {
     SampledToken* token = nullptr;
     if (scheduled.sampling != nullptr) token = &output.tokens[next_token++];
-    Sequence* sequence = find_running(scheduled.id);
-    if (sequence == nullptr) continue;  // removed while the step ran
-    sequence->num_computed_tokens += scheduled.num_scheduled_tokens;
-    const int32_t num_prompt_computed =
-        std::min(sequence->num_computed_tokens, sequence->num_prompt_tokens());
-    if (num_prompt_computed > sequence->num_counted_prompt_tokens) {
-      num_computed_prompt_tokens_ += num_prompt_computed - sequence->num_counted_prompt_tokens;
-      sequence->num_counted_prompt_tokens = num_prompt_computed;
-    }
+    const auto found = running_by_id_.find(scheduled.id);
+    if (found == running_by_id_.end()) continue;  // removed while the step ran
+    Sequence& sequence = *found->second;
+    note_computed(sequence, scheduled.num_scheduled_tokens);
+    offer_to_cache(sequence);
+    // An output token counts as two: for the step that makes it and the one that takes it in.
+    waiting_.charge(sequence.request->tenant,
+                    scheduled.num_scheduled_tokens + (token != nullptr ? 1 : 0));
     if (token == nullptr) continue;
-    news.push_back(append_token(*sequence, std::move(*token)));
-    if (news.back().finish_reason) remove(sequence->request_id, sequence->choice_index);
+    news.push_back(append_token(sequence, std::move(*token)));
+    if (news.back().finish_reason) remove(sequence.request_id, sequence.choice_index);
   }
   return news;
 }
 
-SequenceNews Scheduler::append_token(Sequence& sequence, SampledToken token) const {
+SequenceNews Scheduler::append_token(Sequence& sequence, SampledToken token) {
   SequenceNews news{.request_id = sequence.request_id,
                     .choice_index = sequence.choice_index,
                     .token = std::move(token),
                     .finish_reason = std::nullopt,
-                    .stop_token_id = std::nullopt};
+                    .stop_token_id = std::nullopt,
+                    .num_cached_prompt_tokens = sequence.num_cached_prompt_tokens};
   const TokenId id = news.token.token;
   sequence.token_ids.push_back(id);
   const SamplingParams& sampling = sequence.request->sampling;
@@ -197,30 +271,50 @@ SequenceNews Scheduler::append_token(Sequence& sequence, SampledToken token) con
              sequence.num_tokens() >= max_model_len_) {
     news.finish_reason = FinishReason::kLength;
   }
+  if (news.finish_reason) predictor_.observe(sequence.num_output_tokens());
   return news;
 }
 
-Result<void> Scheduler::check_invariants() const {
-  RETURN_IF_ERROR(pool_.check_invariants());
-  std::vector<int32_t> num_references(static_cast<size_t>(pool_.num_blocks()), 0);
-  SequenceId newest = 0;
+Result<void> Scheduler::check_running(std::vector<int32_t>& num_references) const {
+  int32_t rank = 0;
   for (const auto& s : running_) {
-    if (s->id <= newest) return violation(*s, "runs out of order");
-    newest = s->id;
+    if (rank_of(*s) < rank) return violation(*s, "runs out of order");
+    rank = rank_of(*s);
+    const auto indexed = running_by_id_.find(s->id);
+    if (indexed == running_by_id_.end() || indexed->second != s.get()) {
+      return violation(*s, "runs and cannot be found");
+    }
     if (s->num_uncomputed_tokens() < 1) return violation(*s, "has nothing left to compute");
     if (s->num_tokens() > max_model_len_) return violation(*s, "is longer than max_model_len");
-    const int32_t num_blocks = s->block_table.num_blocks();
-    if (num_blocks != pool_.blocks_for(s->num_computed_tokens)) {
+    if (s->block_table.num_blocks() != pool_.blocks_for(s->num_computed_tokens)) {
       return violation(*s, "has not the blocks of its computed tokens");
     }
     for (const BlockId id : s->block_table.blocks()) ++num_references[static_cast<size_t>(id)];
   }
-  for (const auto& s : waiting_) {
-    if (s->id <= newest) return violation(*s, "waits out of order");
-    newest = s->id;
-    if (s->num_computed_tokens != 0 || s->block_table.num_blocks() != 0) {
-      return violation(*s, "waits and has blocks");
+  if (running_by_id_.size() != running_.size()) {
+    return Error{ErrorCode::kInternal, fmt::format("{} sequences run and {} can be found",
+                                                   running_.size(), running_by_id_.size())};
+  }
+  return {};
+}
+
+Result<void> Scheduler::check_invariants() const {
+  RETURN_IF_ERROR(pool_.check_invariants());
+  if (cache_) RETURN_IF_ERROR(cache_->check_invariants());
+  std::vector<int32_t> num_references(static_cast<size_t>(pool_.num_blocks()), 0);
+  RETURN_IF_ERROR(check_running(num_references));
+  Result<void> waiting;
+  int32_t num_waiting = 0;
+  waiting_.for_each([&](const Sequence& s) {
+    ++num_waiting;
+    if (s.num_computed_tokens != 0 || s.block_table.num_blocks() != 0) {
+      waiting = violation(s, "waits and has blocks");
     }
+  });
+  RETURN_IF_ERROR(waiting);
+  if (num_waiting != waiting_.size()) {
+    return Error{ErrorCode::kInternal, fmt::format("{} sequences wait and {} were counted",
+                                                   num_waiting, waiting_.size())};
   }
   for (BlockId id = 0; id < pool_.num_blocks(); ++id) {
     const int32_t num_found = num_references[static_cast<size_t>(id)];

@@ -2,15 +2,21 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
+#include <unordered_map>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "core/step.h"
 #include "engine/block_pool.h"
+#include "engine/output_length_predictor.h"
+#include "engine/prefix_cache.h"
 #include "engine/sequence.h"
+#include "engine/waiting_queue.h"
 
 namespace pagoda {
 
@@ -28,33 +34,52 @@ struct SequenceNews {
   SampledToken token;
   std::optional<FinishReason> finish_reason;  // set: the sequence is gone
   std::optional<TokenId> stop_token_id;
+  int32_t num_cached_prompt_tokens = 0;
+};
+
+// Running totals.
+struct SchedulerTotals {
+  int64_t num_prompt_tokens = 0;          // computed for the first time
+  int64_t num_cached_prompt_tokens = 0;   // found in the prefix cache instead
+  int64_t num_queried_prompt_tokens = 0;  // looked for there
+  int64_t num_recomputed_tokens = 0;      // computed again after a preemption
 };
 
 // There are no phases: each step lets num_computed_tokens of each sequence catch up with its
 // number of tokens, so a prompt is a sequence far behind and decoding one that is one behind.
 //
-//  - Running sequences first, oldest first; what is left of the token budget goes to the next
-//    chunk of an unfinished prompt and then to waiting sequences, first come first served. Only
-//    the newest running one can be an unfinished prompt, and who is admitted takes a token of the
-//    budget. So each decoding sequence has its token in every step: a stream that has started is
-//    never stalled by a new prompt.
-//  - A waiting sequence is admitted when there are blocks for all its tokens, beside what running
-//    ones still need for theirs, and one more block for each. The spare block is what decoding
-//    takes in the next block_size steps: without it an admission would soon be a preemption.
-//  - When a running sequence needs a block and none is free, the newest running one is preempted:
-//    it loses its blocks, keeps its tokens, goes back to the front of the queue and is computed
-//    again. Nobody is admitted in such a step. A sequence alone always goes on, because the Engine
-//    has refused what cannot fit alone.
+//  - Each decoding sequence has its token in every step: a stream that has started is never stalled
+//    by a new prompt. What is left of the token budget goes to prompts, in the order of running_:
+//    guaranteed sequences, interactive ones, background ones, each in the order of admission.
+//  - Who of the waiting is next is the WaitingQueue's choice. It is admitted when there is a place,
+//    a token of the budget, and, beside what the running ones need for their tokens, blocks for all
+//    of its own until, by the predicted lengths of all outputs, somebody ends: the largest need at
+//    any of the coming ends must fit. Nobody overtakes who is next.
+//  - A prompt takes over what the prefix cache has of it: at admission, and again in each step that
+//    begins at a block's edge, so that it also profits from what others compute meanwhile.
+//  - When a running sequence needs a block and none is free, the last one in running_ is preempted:
+//    it loses its blocks, keeps its tokens and waits. When an interactive sequence is next and
+//    finds no room, background ones are preempted if that makes room. Either way it is then
+//    guaranteed: admitted again only with blocks for the longest it may become, and never preempted
+//    again. So no sequence is computed more than twice, whatever the pressure. That the guaranteed
+//    ones always fit is certain: each fits alone (the Engine has refused others), and together they
+//    are only admitted within the pool.
 //  - A later choice of a request waits until an earlier running one has computed the prompt, then
 //    shares its full prompt blocks. These are never written again, so no copy is needed; the last,
-//    partly filled one is computed by each choice. When no earlier choice is running, it computes
-//    the whole prompt.
+//    partly filled one is computed by each choice.
 //
-// Owned by the Engine; engine thread only. Owns the Sequences; `pool` must outlive it.
+// Owned by the Engine; engine thread only. Owns the Sequences; `pool` and `clock` must outlive it.
 class Scheduler {
  public:
+  struct Options {
+    StepLimits limits;
+    int32_t max_model_len = 0;
+    bool enable_prefix_caching = true;
+    ModelRunner* runner = nullptr;  // both or neither: moves blocks to and from `store`
+    BlockStore* store = nullptr;
+  };
   // REQUIRES: both limits and max_model_len >= 1.
-  Scheduler(const StepLimits& limits, int32_t max_model_len, BlockPool& pool);
+  Scheduler(const Options& options, BlockPool& pool, const Clock& clock = real_clock());
 
   // REQUIRES: newer (a larger id) than every one before; fits the pool alone.
   void add(std::unique_ptr<Sequence> sequence);
@@ -64,8 +89,11 @@ class Scheduler {
 
   bool empty() const { return running_.empty() && waiting_.empty(); }
   int32_t num_running() const { return static_cast<int32_t>(running_.size()); }
-  int32_t num_waiting() const { return static_cast<int32_t>(waiting_.size()); }
-  int64_t num_computed_prompt_tokens() const { return num_computed_prompt_tokens_; }
+  int32_t num_waiting() const { return waiting_.size(); }
+  int32_t num_cached_blocks() const { return cache_ ? cache_->num_blocks() : 0; }
+  const SchedulerTotals& totals() const { return totals_; }
+  void for_each_running(const std::function<void(const Sequence&)>& visit) const;
+  void for_each_waiting(const std::function<void(const Sequence&)>& visit) const;
 
   // The next step; has work unless empty(). Its spans hold until the next call of any other
   // function.
@@ -74,26 +102,66 @@ class Scheduler {
   // and their tokens dropped. REQUIRES: one token for each that asked, in the step's order.
   std::vector<SequenceNews> update(const ScheduledStep& step, ModelRunnerOutput output);
 
+  // As PrefixCache::save_some; false without a cache.
+  bool save_cached_blocks(int32_t limit) { return cache_ && cache_->save_some(limit); }
+
   // kInternal, naming the first of the rules above (or of Sequence) that does not hold between
   // steps. O(num_blocks).
   Result<void> check_invariants() const;
 
  private:
-  void schedule_running(ScheduledStep& step);
-  void admit_waiting(ScheduledStep& step);
-  void preempt_newest(ScheduledStep& step);
-  void append_to(ScheduledStep& step, const Sequence& sequence, int32_t num_scheduled_tokens) const;
-  int32_t remaining_budget(const ScheduledStep& step) const;
-  int32_t num_headroom_blocks() const;
-  Sequence* find_running(SequenceId id);
-  SequenceNews append_token(Sequence& sequence, SampledToken token) const;
+  // What a sequence that starts need not compute.
+  struct Reuse {
+    std::vector<BlockId> blocks;  // of its beginning
+    bool of_sibling = false;      // they belong to an earlier choice, which runs
+    bool must_wait = false;       // until that has computed them
+    int32_t num_shared() const { return static_cast<int32_t>(blocks.size()); }
+  };
 
-  StepLimits limits_;
-  int32_t max_model_len_;
+  // Place in running_: 0 guaranteed, 1 interactive, 2 background.
+  static int32_t rank_of(const Sequence& sequence);
+
+  // Who starts.
+  void displace_background(std::vector<RequestId>& preempted);
+  void admit_waiting();
+  bool has_place() const { return num_running() < max_num_running_; }
+  Reuse find_reuse(Sequence& sequence) const;
+  bool fits(const Sequence& candidate, const Reuse& reuse) const;
+  int64_t predicted_peak_blocks(const Sequence& candidate, const Reuse& reuse) const;
+  int32_t predicted_remaining_tokens(const Sequence& sequence) const;
+  int32_t num_budget_tokens_left(int32_t rank) const;
+  void start(std::unique_ptr<Sequence> sequence, const Reuse& reuse);
+
+  // The step and its result.
+  void schedule_running(ScheduledStep& step);
+  void preempt(size_t index, std::vector<RequestId>& preempted);
+  void append_to(ScheduledStep& step, const Sequence& sequence, int32_t num_scheduled_tokens) const;
+  void note_computed(Sequence& sequence, int32_t num_tokens);
+  SequenceNews append_token(Sequence& sequence, SampledToken token);
+
+  // The prefix cache.
+  void extend_from_cache(Sequence& sequence);
+  void offer_to_cache(Sequence& sequence);
+  void note_found(Sequence& sequence, int32_t num_tokens, bool in_cache);
+  int32_t num_reusable_blocks(const Sequence& sequence) const;
+  void hash_blocks(Sequence& sequence, int32_t num_blocks) const;
+  const BlockHash& hash_before(const Sequence& sequence, int32_t block) const;
+  std::span<const TokenId> block_tokens(const Sequence& sequence, int32_t block) const;
+
+  Result<void> check_running(std::vector<int32_t>& num_references) const;
+
+  const StepLimits limits_;
+  const int32_t max_num_running_;  // each can have a token in every step
+  const int32_t max_model_len_;
   BlockPool& pool_;
-  std::vector<std::unique_ptr<Sequence>> running_;  // oldest first
-  std::deque<std::unique_ptr<Sequence>> waiting_;   // oldest first, all newer than running ones
-  int64_t num_computed_prompt_tokens_ = 0;
+  const Clock& clock_;
+  std::unique_ptr<PrefixCache> cache_;              // null: switched off
+  std::vector<std::unique_ptr<Sequence>> running_;  // by rank, then in the order of admission
+  std::unordered_map<SequenceId, Sequence*> running_by_id_;
+  WaitingQueue waiting_;
+  OutputLengthPredictor predictor_;
+  SchedulerTotals totals_;
+  TimePoint restore_until_{};  // of this step's readings from the store
 };
 
 }  // namespace pagoda

@@ -6,6 +6,8 @@
 
 #include <list>
 #include <map>
+#include <random>
+#include <utility>
 
 namespace pagoda {
 namespace {
@@ -21,24 +23,49 @@ SamplingParams ending_after(int32_t max_tokens) {
   return sampling;
 }
 
+struct WorldOptions {
+  int32_t max_num_batched_tokens = 64;
+  int32_t max_num_seqs = 8;
+  int32_t num_blocks = 100;
+  int32_t block_size = 4;
+  bool enable_prefix_caching = true;
+};
+
 // A scheduler with its pool and requests, and a runner that always answers kToken.
 class World {
  public:
-  World(const StepLimits& limits, int32_t num_blocks, int32_t block_size = 4)
-      : pool_(num_blocks, block_size), scheduler_(limits, 1000, pool_) {}
+  explicit World(const WorldOptions& options)
+      : pool_(options.num_blocks, options.block_size),
+        scheduler_({.limits = {.max_num_batched_tokens = options.max_num_batched_tokens,
+                               .max_num_seqs = options.max_num_seqs},
+                    .max_model_len = 1000,
+                    .enable_prefix_caching = options.enable_prefix_caching},
+                   pool_) {}
 
   // Ids are 1, 2, 3, ... A request of n choices takes n of them, and has the first as its own id.
+  // No two prompts begin alike.
   void add(int32_t num_prompt_tokens, SamplingParams sampling = ending_after(1000), int32_t n = 1) {
-    requests_.push_back(
-        {.prompt_token_ids = std::vector<TokenId>(static_cast<size_t>(num_prompt_tokens), 1),
-         .sampling = std::move(sampling),
-         .n = n,
-         .arrival = {}});
+    add_request({.prompt_token_ids = std::vector<TokenId>(static_cast<size_t>(num_prompt_tokens),
+                                                          static_cast<TokenId>(next_id_)),
+                 .sampling = std::move(sampling),
+                 .n = n});
+  }
+  void add_request(Request request) {
+    requests_.push_back(std::move(request));
     const RequestId request_id = next_id_;
-    for (int32_t choice = 0; choice < n; ++choice) {
+    for (int32_t choice = 0; choice < requests_.back().n; ++choice) {
       scheduler_.add(
           std::make_unique<Sequence>(next_id_++, request_id, requests_.back(), choice, pool_));
     }
+  }
+
+  // Lets the scheduler see an output of one token, so that it believes in short ones.
+  void teach_short_outputs() {
+    const SequenceId before = std::exchange(next_id_, 1'000'000);
+    add(1, ending_after(1));
+    run_step();
+    EXPECT_TRUE(scheduler_.empty());
+    next_id_ = before;
   }
 
   // Schedules; finish() takes in the result.
@@ -76,7 +103,7 @@ class World {
 };
 
 TEST(Scheduler, NewPromptNeverStallsARunningStream) {
-  World world({.max_num_batched_tokens = 8, .max_num_seqs = 4}, 100);
+  World world({.max_num_batched_tokens = 8, .max_num_seqs = 4});
   world.add(3);
   EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 3)));
   world.add(20);
@@ -87,17 +114,17 @@ TEST(Scheduler, NewPromptNeverStallsARunningStream) {
 }
 
 TEST(Scheduler, OnlyTheLastChunkOfAPromptAsksForAToken) {
-  World world({.max_num_batched_tokens = 8, .max_num_seqs = 4}, 100);
+  World world({.max_num_batched_tokens = 8, .max_num_seqs = 4});
   world.add(10);
   EXPECT_EQ(world.schedule().output.sequences[0].sampling, nullptr);
   EXPECT_TRUE(world.finish().empty());
   EXPECT_NE(world.schedule().output.sequences[0].sampling, nullptr);
   EXPECT_EQ(world.finish().size(), 1U);
-  EXPECT_EQ(world.scheduler().num_computed_prompt_tokens(), 10);
+  EXPECT_EQ(world.scheduler().totals().num_prompt_tokens, 10);
 }
 
 TEST(Scheduler, NeverRunsMoreSequencesThanItCanGiveATokenEach) {
-  World world({.max_num_batched_tokens = 2, .max_num_seqs = 8}, 100);
+  World world({.max_num_batched_tokens = 2});
   for (int i = 0; i < 4; ++i) world.add(1);
   for (int i = 0; i < 5; ++i) {
     EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 1), Pair(2, 1)));
@@ -105,7 +132,7 @@ TEST(Scheduler, NeverRunsMoreSequencesThanItCanGiveATokenEach) {
 }
 
 TEST(Scheduler, ASmallRequestDoesNotOvertakeALargeOneThatWaits) {
-  World world({.max_num_batched_tokens = 64, .max_num_seqs = 8}, 8);
+  World world({.num_blocks = 8});
   world.add(16);  // 4 blocks and a spare one
   world.add(16);
   world.add(1);
@@ -114,7 +141,8 @@ TEST(Scheduler, ASmallRequestDoesNotOvertakeALargeOneThatWaits) {
 }
 
 TEST(Scheduler, AdmissionLeavesASpareBlockForEachSequence) {
-  World world({.max_num_batched_tokens = 64, .max_num_seqs = 8}, 5);
+  World world({.num_blocks = 5});
+  world.teach_short_outputs();
   world.add(4);
   world.add(4);
   world.add(4);
@@ -122,7 +150,8 @@ TEST(Scheduler, AdmissionLeavesASpareBlockForEachSequence) {
 }
 
 TEST(Scheduler, AdmissionCountsTheBlocksAnUnfinishedPromptStillNeeds) {
-  World world({.max_num_batched_tokens = 12, .max_num_seqs = 8}, 8);
+  World world({.max_num_batched_tokens = 12, .num_blocks = 8});
+  world.teach_short_outputs();
   world.add(2, ending_after(1000));
   world.add(16, ending_after(1000));  // 10 now and 6 in the next step
   world.add(4, ending_after(1000));   // room in the budget then, not in the pool
@@ -131,7 +160,8 @@ TEST(Scheduler, AdmissionCountsTheBlocksAnUnfinishedPromptStillNeeds) {
 }
 
 TEST(Scheduler, TheNewestIsPreemptedAndNobodyIsAdmittedInThatStep) {
-  World world({.max_num_batched_tokens = 64, .max_num_seqs = 8}, 6);
+  World world({.num_blocks = 6});
+  world.teach_short_outputs();
   world.add(8);
   world.add(8);  // both have 2 blocks and a spare one
   for (int i = 0; i < 5; ++i) EXPECT_EQ(world.run_step().size(), 2U);
@@ -146,19 +176,23 @@ TEST(Scheduler, TheNewestIsPreemptedAndNobodyIsAdmittedInThatStep) {
 }
 
 TEST(Scheduler, APreemptedSequenceComesBackFirstAndIsComputedAgain) {
-  World world({.max_num_batched_tokens = 64, .max_num_seqs = 8}, 6);
+  World world({.num_blocks = 6});
+  world.teach_short_outputs();
   world.add(8, ending_after(6));
   world.add(8);
   world.add(1);
   for (int i = 0; i < 6; ++i) world.run_step();  // the sixth preempts, and ends the first
   EXPECT_EQ(world.scheduler().num_running(), 0);
-  EXPECT_THAT(world.run_step(), ElementsAre(Pair(2, 13)));
+  // 13 tokens, of which the first took one of three computed blocks.
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(2, 5)));
   EXPECT_EQ(world.scheduler().num_waiting(), 1);
-  EXPECT_EQ(world.scheduler().num_computed_prompt_tokens(), 16);  // each counted once
+  EXPECT_EQ(world.scheduler().totals().num_prompt_tokens, 1 + 16);  // each counted once
+  EXPECT_EQ(world.scheduler().totals().num_cached_prompt_tokens, 0);
+  EXPECT_EQ(world.scheduler().totals().num_recomputed_tokens, 4);
 }
 
 TEST(Scheduler, ASequenceAloneMayUseTheWholePool) {
-  World world({.max_num_batched_tokens = 64, .max_num_seqs = 8}, 3);
+  World world({.num_blocks = 3});
   world.add(11, ending_after(2));
   EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 11)));
   EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 1)));
@@ -167,7 +201,8 @@ TEST(Scheduler, ASequenceAloneMayUseTheWholePool) {
 }
 
 TEST(Scheduler, ChoicesShareTheFullBlocksOfTheirPrompt) {
-  World world({.max_num_batched_tokens = 64, .max_num_seqs = 8}, 20);
+  World world({.num_blocks = 20});
+  world.teach_short_outputs();
   world.add(10, ending_after(1000), 3);
   EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 10)));
   EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 1), Pair(2, 2), Pair(3, 2)));
@@ -179,15 +214,16 @@ TEST(Scheduler, ChoicesShareTheFullBlocksOfTheirPrompt) {
 }
 
 TEST(Scheduler, ChoicesOfAShortPromptDoNotWaitForEachOther) {
-  World world({.max_num_batched_tokens = 64, .max_num_seqs = 8}, 20);
+  World world({.num_blocks = 20});
+  world.teach_short_outputs();
   world.add(4, ending_after(1000), 3);
   EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 4), Pair(2, 4), Pair(3, 4)));
 }
 
 TEST(Scheduler, ATokenForASequenceRemovedMeanwhileIsDropped) {
-  World world({.max_num_batched_tokens = 64, .max_num_seqs = 8}, 20);
-  world.add(4);
-  world.add(4);
+  World world({.num_blocks = 20});
+  world.add(4, ending_after(8));
+  world.add(4, ending_after(8));
   world.schedule();
   world.scheduler().remove(1);
   const std::vector<SequenceNews> news = world.finish();
@@ -197,7 +233,7 @@ TEST(Scheduler, ATokenForASequenceRemovedMeanwhileIsDropped) {
 
 // How a sequence ends whose first token is kToken.
 SequenceNews news_of_first_token(const SamplingParams& sampling) {
-  World world({.max_num_batched_tokens = 64, .max_num_seqs = 8}, 20);
+  World world({.num_blocks = 20});
   world.add(4, sampling);
   world.schedule();
   SequenceNews news = world.finish().at(0);
@@ -229,12 +265,203 @@ TEST(Scheduler, MaxTokensEndsWithLength) {
 }
 
 TEST(Scheduler, ASequenceEndsAtTheModelsContext) {
-  World world({.max_num_batched_tokens = 2000, .max_num_seqs = 8}, 300);
+  World world({.max_num_batched_tokens = 2000, .num_blocks = 300});
   world.add(998);
   world.schedule();
   EXPECT_EQ(world.finish()[0].finish_reason, std::nullopt);
   world.schedule();
   EXPECT_EQ(world.finish()[0].finish_reason, FinishReason::kLength);
+}
+
+std::vector<TokenId> numbers(int32_t begin, int32_t end) {
+  std::vector<TokenId> ids;
+  for (int32_t i = begin; i < end; ++i) ids.push_back(i);
+  return ids;
+}
+
+TEST(Scheduler, ASecondPromptThatBeginsAlikeComputesItsSuffixAndAtMostOneBlock) {
+  World world({});
+  world.add_request({.prompt_token_ids = numbers(0, 41), .sampling = ending_after(1)});
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 41)));
+  std::vector<TokenId> prompt = numbers(0, 39);
+  prompt.push_back(500);
+  world.add_request({.prompt_token_ids = prompt, .sampling = ending_after(1)});
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(2, 4)));  // nine blocks are found
+  world.add_request({.prompt_token_ids = numbers(0, 40), .sampling = ending_after(1)});
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(3, 4)));  // the last token must be computed
+  EXPECT_EQ(world.scheduler().totals().num_cached_prompt_tokens, 36 + 36);
+  EXPECT_EQ(world.scheduler().totals().num_prompt_tokens, 41 + 4 + 4);
+}
+
+TEST(Scheduler, TheNextTurnOfAConversationFindsTheAnswerTooInTheCache) {
+  World world({});
+  world.add_request({.prompt_token_ids = numbers(0, 10), .sampling = ending_after(7)});
+  while (!world.scheduler().empty()) world.run_step();
+  std::vector<TokenId> prompt = numbers(0, 10);
+  prompt.insert(prompt.end(), 7, kToken);
+  prompt.push_back(9);
+  world.add_request({.prompt_token_ids = prompt, .sampling = ending_after(1)});
+  // 16 of 17 tokens were computed: the last one never was.
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(2, 2)));
+}
+
+TEST(Scheduler, AnotherSaltFindsNothing) {
+  World world({});
+  world.add_request({.prompt_token_ids = numbers(0, 9), .sampling = ending_after(1)});
+  world.run_step();
+  Request request{.prompt_token_ids = numbers(0, 9), .sampling = ending_after(1)};
+  request.cache_salt[31] = 1;
+  world.add_request(request);
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(2, 9)));
+}
+
+TEST(Scheduler, APromptProfitsFromOneThatIsBeingComputed) {
+  World world({.max_num_batched_tokens = 16});
+  world.add_request({.prompt_token_ids = numbers(0, 40), .sampling = ending_after(1)});
+  world.add_request({.prompt_token_ids = numbers(0, 40), .sampling = ending_after(1)});
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 16)));
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 16)));
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 8), Pair(2, 8)));  // from token 32
+  EXPECT_EQ(world.scheduler().totals().num_prompt_tokens, 48);
+  EXPECT_TRUE(world.scheduler().empty());
+}
+
+TEST(Scheduler, WithoutTheCacheEverythingIsComputed) {
+  World world({.enable_prefix_caching = false});
+  for (SequenceId id : {1, 2}) {
+    world.add_request({.prompt_token_ids = numbers(0, 40), .sampling = ending_after(1)});
+    EXPECT_THAT(world.run_step(), ElementsAre(Pair(id, 40)));
+  }
+  EXPECT_EQ(world.scheduler().num_cached_blocks(), 0);
+}
+
+Request background(int32_t num_prompt_tokens, TokenId token, int32_t max_tokens) {
+  Request request{
+      .prompt_token_ids = std::vector<TokenId>(static_cast<size_t>(num_prompt_tokens), token),
+      .sampling = ending_after(max_tokens)};
+  request.priority = Priority::kBackground;
+  return request;
+}
+
+TEST(Scheduler, BackgroundRequestsEvictEachOtherBeforeALiveConversation) {
+  World world({.num_blocks = 12});
+  world.add_request({.prompt_token_ids = numbers(0, 17), .sampling = ending_after(1)});
+  world.run_step();  // five blocks, four of them full
+  for (TokenId token = 300; token < 310; ++token) {
+    world.add_request(background(17, token, 1));
+    world.run_step();
+  }
+  world.add_request({.prompt_token_ids = numbers(0, 17), .sampling = ending_after(1)});
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(12, 1)));
+}
+
+TEST(Scheduler, AnInteractiveRequestGoesBeforeBackgroundOnesThatCameEarlier) {
+  World world({.max_num_seqs = 1});
+  world.add(4, ending_after(1));
+  world.add_request(background(4, 300, 1));
+  world.add(4, ending_after(1));
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 4)));
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(3, 4)));
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(2, 4)));
+}
+
+TEST(Scheduler, AnInteractivePromptIsComputedBeforeTheRestOfABackgroundPrompt) {
+  World world({.max_num_batched_tokens = 8});
+  world.add_request(background(40, 300, 8));
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 8)));
+  world.add(12, ending_after(8));
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(2, 8)));
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 4), Pair(2, 4)));
+}
+
+TEST(Scheduler, ABackgroundSequenceIsDisplacedOnceAndThenRunsToItsEnd) {
+  World world({.max_num_seqs = 1});
+  world.add_request(background(4, 300, 3));
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 4)));
+  world.add(4, ending_after(2));
+  EXPECT_THAT(world.schedule().preempted, ElementsAre(1));
+  world.finish();
+  world.add(4, ending_after(2));
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(2, 1)));
+  // It came back as one that arrived when it was displaced, and its block is still cached.
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 1)));
+  EXPECT_THAT(world.schedule().preempted, ElementsAre());
+  world.finish();
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(3, 4)));
+}
+
+TEST(Scheduler, ABackgroundSequenceIsNotDisplacedInVain) {
+  World world({.num_blocks = 10});
+  world.add(20, ending_after(20));  // needs all ten in the end
+  world.run_step();
+  world.add_request(background(4, 300, 4));
+  world.add(36, ending_after(4));
+  world.schedule();
+  world.finish();
+  const ScheduledStep& step = world.schedule();
+  EXPECT_THAT(step.preempted, ElementsAre());
+  world.finish();
+}
+
+TEST(Scheduler, TenantsTakeTurnsByWhatTheyHaveHad) {
+  World world({.max_num_seqs = 1});
+  const auto ask = [&](TenantId tenant, int32_t num_prompt_tokens, TokenId token) {
+    Request request{
+        .prompt_token_ids = std::vector<TokenId>(static_cast<size_t>(num_prompt_tokens), token),
+        .sampling = ending_after(1)};
+    request.tenant = tenant;
+    world.add_request(request);
+  };
+  for (TokenId token = 0; token < 4; ++token) ask(0, 20, token);    // 1 to 4
+  for (TokenId token = 10; token < 14; ++token) ask(1, 10, token);  // 5 to 8
+  std::vector<SequenceId> order;
+  while (!world.scheduler().empty()) order.push_back(world.run_step().begin()->first);
+  EXPECT_THAT(order, ElementsAre(1, 5, 6, 2, 7, 8, 3, 4));
+}
+
+TEST(Scheduler, NoSequenceIsPreemptedTwiceHoweverSmallThePool) {
+  for (uint32_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    World world({.max_num_batched_tokens = 32, .num_blocks = 12, .enable_prefix_caching = false});
+    world.teach_short_outputs();
+    std::map<RequestId, int> num_preemptions;
+    int64_t most_recomputed = 0;
+    int num_left = 40;
+    while (num_left > 0 || !world.scheduler().empty()) {
+      if (num_left > 0 && random() % 2 == 0) {
+        const auto num_prompt_tokens = static_cast<int32_t>(1 + random() % 16);
+        const auto max_tokens = static_cast<int32_t>(1 + random() % 32);
+        world.add_request(random() % 3 == 0
+                              ? background(num_prompt_tokens, 7 * num_left, max_tokens)
+                              : Request{.prompt_token_ids = std::vector<TokenId>(
+                                            static_cast<size_t>(num_prompt_tokens), num_left),
+                                        .sampling = ending_after(max_tokens)});
+        most_recomputed += num_prompt_tokens + max_tokens - 1;
+        --num_left;
+      }
+      if (world.scheduler().empty()) continue;
+      for (const RequestId id : world.schedule().preempted) {
+        EXPECT_EQ(++num_preemptions[id], 1) << "request " << id;
+      }
+      world.finish();
+    }
+    EXPECT_LT(world.scheduler().totals().num_recomputed_tokens, most_recomputed);
+  }
+}
+
+TEST(Scheduler, OnceOutputsAreKnownToBeLongNobodyIsPreempted) {
+  World world({.num_blocks = 24});
+  world.add(4, ending_after(40));
+  while (!world.scheduler().empty()) world.run_step();
+  for (int i = 0; i < 10; ++i) world.add(4, ending_after(40));
+  int32_t most_running = 0;
+  while (!world.scheduler().empty()) {
+    EXPECT_THAT(world.schedule().preempted, ElementsAre());
+    most_running = std::max(most_running, world.scheduler().num_running());
+    world.finish();
+  }
+  EXPECT_GE(most_running, 2);  // of eleven blocks each, in a pool of 24
 }
 
 }  // namespace

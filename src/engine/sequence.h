@@ -1,10 +1,13 @@
 // Sequence: one continuation of a Request.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/types.h"
+#include "engine/block_store.h"
 #include "engine/block_table.h"
 #include "engine/request.h"
 
@@ -29,6 +32,15 @@ struct Sequence {
     return token_ids.empty() ? num_prompt_tokens() : static_cast<int32_t>(token_ids.size());
   }
   int32_t num_output_tokens() const { return num_tokens() - num_prompt_tokens(); }
+  // The longest it may become.
+  int32_t max_num_tokens(int32_t max_model_len) const {
+    const int64_t longest = int64_t{num_prompt_tokens()} + request->sampling.max_tokens;
+    return static_cast<int32_t>(std::min<int64_t>(longest, max_model_len));
+  }
+  std::span<const TokenId> tokens() const {
+    return token_ids.empty() ? std::span<const TokenId>(request->prompt_token_ids)
+                             : std::span<const TokenId>(token_ids);
+  }
   int32_t num_uncomputed_tokens() const { return num_tokens() - num_computed_tokens; }
 
   SequenceId id;  // larger is newer
@@ -39,6 +51,11 @@ struct Sequence {
                                     // queue does not hold each prompt n times
   int32_t num_computed_tokens = 0;  // leading tokens whose K and V are in the blocks
   int32_t num_counted_prompt_tokens = 0;  // prompt tokens already in the statistics
+  int32_t num_cached_prompt_tokens = 0;   // of those, the ones that the cache had
+  int32_t num_ever_computed_tokens = 0;   // the most that num_computed_tokens has been
+  bool is_guaranteed = false;  // has been preempted, and so gets blocks for all it may still need
+  std::vector<BlockHash> block_hashes;  // of its leading full blocks, as far as anybody asked
+  int32_t num_cached_blocks = 0;  // leading blocks that were offered to the cache or come from it
   BlockTable block_table;
 };
 
