@@ -241,7 +241,7 @@ int run(int argc, char** argv) {
   Bench bench{.backend = **backend, .probe = probe, .filter = filter};
   fmt::print("{}, {} threads\n", (*backend)->name(), num_threads);
   for (const DType dtype : {DType::kBF16, DType::kQ8_0, DType::kF32}) bench_matmul(bench, dtype);
-  for (const DType dtype : {DType::kBF16, DType::kF32}) bench_attention(bench, dtype);
+  for (const DType dtype : {DType::kBF16, DType::kF32, DType::kI8}) bench_attention(bench, dtype);
   bench_elementwise(bench);
   for (const DType target : {DType::kBF16, DType::kQ8_0, DType::kF32}) {
     bench_pack(bench, DType::kBF16, target);
