@@ -1,0 +1,396 @@
+// Equal answers: a request gets the same tokens and logprobs, to the bit, alone or in company, in
+// chunks of any size, from the cache, after a preemption, and on any number of threads.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/cpu_info.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/test_folder.h"
+#include "engine/engine.h"
+#include "model/llama.h"
+#include "model/registry.h"
+#include "runner/eager_runner.h"
+
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"  // parameters left at their defaults
+
+namespace pagoda {
+namespace {
+
+constexpr int32_t kBlockSize = 16;
+constexpr int32_t kMaxModelLen = 256;
+constexpr int32_t kManyBlocks = 64;
+
+// Llama 3.2 1B but for the number of layers and the vocabulary.
+std::string wide_config(int32_t num_layers) {
+  return R"({"architectures": ["LlamaForCausalLM"], "hidden_act": "silu", "vocab_size": 2048,
+    "hidden_size": 2048, "intermediate_size": 8192, "num_attention_heads": 32,
+    "num_key_value_heads": 8, "head_dim": 64, "max_position_embeddings": 2048,
+    "rms_norm_eps": 1e-5, "rope_theta": 500000.0, "tie_word_embeddings": true,
+    "num_hidden_layers": )" +
+         std::to_string(num_layers) + "}";
+}
+
+// Head size, widths and vocabulary are no multiples of what the kernels compute at once.
+std::string tiny_config() {
+  return R"({"architectures": ["LlamaForCausalLM"], "hidden_act": "silu", "vocab_size": 523,
+    "hidden_size": 96, "intermediate_size": 160, "num_attention_heads": 6,
+    "num_key_value_heads": 2, "head_dim": 12, "max_position_embeddings": 2048,
+    "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": false,
+    "num_hidden_layers": 3})";
+}
+
+// A model folder with random bf16 weights. Random numbers are drawn once; each tensor takes them
+// from another place on.
+class RandomModel {
+ public:
+  explicit RandomModel(const std::string& config_json)
+      : config_(parse_model_config(config_json).value()) {
+    std::mt19937 generator(1);
+    std::normal_distribution<float> normal(0.0F, 0.5F / std::sqrt(72.0F));
+    std::vector<uint16_t> pool(1'000'003);
+    const float scale = std::sqrt(72.0F / static_cast<float>(config_.hidden_size));
+    for (uint16_t& bits : pool) bits = float_to_bf16(normal(generator) * scale);
+    std::string header = "{";
+    std::string data;
+    for (const WeightSpec& spec : llama_weight_specs(config_)) {
+      const size_t begin = data.size();
+      append(data, spec.shape, pool);
+      header += (header.size() > 1 ? ",\"" : "\"") + spec.name +
+                "\":{\"dtype\":\"BF16\",\"shape\":" + to_string(spec.shape) +
+                ",\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(data.size()) +
+                "]}";
+    }
+    folder_.write("config.json", config_json);
+    folder_.write("model.safetensors", safetensors_bytes(header + "}", data));
+  }
+
+  const ModelConfig& config() const { return config_; }
+  std::unique_ptr<Model> load(DType matrix, Backend& backend) const {
+    const auto checkpoint = Checkpoint::open(folder_.path());
+    return load_model(checkpoint.value(), config_, {.matrix = matrix}, backend).value();
+  }
+
+ private:
+  void append(std::string& data, const Shape& shape, const std::vector<uint16_t>& pool) {
+    const auto bytes = static_cast<size_t>(shape.num_elements()) * sizeof(uint16_t);
+    if (shape.rank() == 1) {
+      for (size_t i = 0; i < bytes / 2; ++i) data.append("\x80\x3f", 2);  // 1.0
+      return;
+    }
+    const char* source = reinterpret_cast<const char*>(pool.data());
+    const size_t end = data.size() + bytes;
+    for (size_t at = data.size() % 4096 * 2; data.size() < end; at = 0) {
+      data.append(source + at, std::min(end - data.size(), pool.size() * 2 - at));
+    }
+  }
+
+  TestFolder folder_;
+  ModelConfig config_;
+};
+
+// Lets several runners use one model, which takes long to load.
+class BorrowedModel final : public Model {
+ public:
+  explicit BorrowedModel(const Model& model) : model_(model) {}
+  const ModelConfig& config() const override { return model_.config(); }
+  int64_t weight_bytes() const override { return model_.weight_bytes(); }
+  Tensor forward(Ops& ops, const ForwardBatch& batch, KvCache& cache) const override {
+    return model_.forward(ops, batch, cache);
+  }
+
+ private:
+  const Model& model_;
+};
+
+// A runner that says it can do less than it can.
+class LimitedRunner final : public ModelRunner {
+ public:
+  LimitedRunner(ModelRunner& runner, StepLimits limits, int32_t num_blocks)
+      : runner_(runner), limits_(limits), num_blocks_(num_blocks) {}
+  KvCacheSpec kv_cache_spec() const override {
+    KvCacheSpec spec = runner_.kv_cache_spec();
+    spec.num_blocks = num_blocks_;
+    return spec;
+  }
+  StepLimits step_limits() const override { return limits_; }
+  Result<ModelRunnerOutput> execute(const SchedulerOutput& step) override {
+    return runner_.execute(step);
+  }
+  void read_block(BlockId block, std::span<std::byte> out) const override {
+    runner_.read_block(block, out);
+  }
+  void write_block(BlockId block, std::span<const std::byte> data) override {
+    runner_.write_block(block, data);
+  }
+
+ private:
+  ModelRunner& runner_;
+  StepLimits limits_;
+  int32_t num_blocks_;
+};
+
+// What a client saw of a request: tokens, and the bits of all logprobs.
+class Answer final : public OutputSink {
+ public:
+  void post(RequestOutput output) override {
+    for (const ChoiceOutput& choice : output.choices) {
+      const auto index = static_cast<size_t>(choice.index);
+      if (index >= words_.size()) words_.resize(index + 1);
+      for (const SampledToken& token : choice.tokens) {
+        EXPECT_FALSE(token.error) << token.error->message;
+        add(index, token.token, token.logprob);
+        for (const TokenLogprob& top : token.top_logprobs) add(index, top.token, top.logprob);
+      }
+    }
+    if (output.finished) last_ = std::move(output);
+  }
+  const std::vector<std::vector<uint32_t>>& words() const { return words_; }
+  const RequestOutput& last() const { return last_; }
+
+ private:
+  void add(size_t choice, TokenId token, float logprob) {
+    words_[choice].push_back(static_cast<uint32_t>(token));
+    words_[choice].push_back(std::bit_cast<uint32_t>(logprob));
+  }
+  std::vector<std::vector<uint32_t>> words_;
+  RequestOutput last_;
+};
+
+std::vector<TokenId> random_tokens(size_t count, uint32_t seed, int32_t vocab_size) {
+  std::mt19937 generator(seed);
+  std::vector<TokenId> tokens(count);
+  for (TokenId& token : tokens) {
+    token = static_cast<TokenId>(generator() % static_cast<uint32_t>(vocab_size));
+  }
+  return tokens;
+}
+
+// Requests of every kind: greedy, drawn, penalised, with choices, long and short.
+std::vector<Request> all_kinds(int32_t vocab_size) {
+  const auto common = [](SamplingParams params) {
+    params.max_tokens = 6;
+    params.ignore_eos = true;
+    params.num_logprobs = 5;
+    return params;
+  };
+  return {{.prompt_token_ids = random_tokens(75, 1, vocab_size),
+           .sampling = common({.temperature = 0.0F})},
+          {.prompt_token_ids = random_tokens(1, 2, vocab_size),
+           .sampling = common({.temperature = 1.0F, .seed = 7})},
+          {.prompt_token_ids = random_tokens(38, 3, vocab_size),
+           .sampling = common({.temperature = 1.3F, .top_p = 0.9F, .top_k = 50, .seed = 8}),
+           .n = 2},
+          {.prompt_token_ids = random_tokens(49, 4, vocab_size),
+           .sampling = common({.temperature = 0.7F,
+                               .frequency_penalty = 0.5F,
+                               .repetition_penalty = 1.2F,
+                               .seed = 9})}};
+}
+
+struct Circumstances {
+  int32_t max_num_batched_tokens = 512;
+  int32_t num_blocks = kManyBlocks;
+};
+
+// One model in one format, with a runner for each cache format.
+class Deployment {
+ public:
+  Deployment(const RandomModel& model, const std::string& isa, DType matrix, int32_t num_threads)
+      : backend_(cpu::make_cpu_backend({.num_threads = num_threads, .isa = isa}).value()),
+        model_(model.load(matrix, *backend_)) {}
+
+  void use_cache(DType kv_dtype) {
+    runner_ = EagerRunner::create(std::make_unique<BorrowedModel>(*model_), *backend_,
+                                  {.limits = {.max_num_batched_tokens = 512, .max_num_seqs = 8},
+                                   .num_blocks = kManyBlocks,
+                                   .block_size = kBlockSize,
+                                   .kv_dtype = kv_dtype})
+                  .value();
+  }
+
+  LimitedRunner runner(const Circumstances& c) {
+    return {*runner_,
+            {.max_num_batched_tokens = c.max_num_batched_tokens,
+             .max_num_seqs = std::min(8, c.max_num_batched_tokens)},
+            c.num_blocks};
+  }
+  EngineConfig config() const {
+    return {.max_model_len = kMaxModelLen, .vocab_size = model_->config().vocab_size};
+  }
+
+ private:
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<EagerRunner> runner_;
+};
+
+using Answers = std::vector<std::shared_ptr<Answer>>;
+
+Answers run_together(Engine& engine, const std::vector<Request>& requests) {
+  Answers answers;
+  static RequestId next_id = 1;
+  for (const Request& request : requests) {
+    EXPECT_TRUE(engine.check(request).ok());
+    answers.push_back(std::make_shared<Answer>());
+    engine.add(next_id++, request, answers.back());
+  }
+  while (engine.has_work()) engine.step();
+  return answers;
+}
+
+Answers run_together(Deployment& deployment, const std::vector<Request>& requests,
+                     const Circumstances& circumstances) {
+  LimitedRunner runner = deployment.runner(circumstances);
+  Engine engine(runner, deployment.config());
+  return run_together(engine, requests);
+}
+
+Answers run_alone(Deployment& deployment, const std::vector<Request>& requests) {
+  Answers answers;
+  for (const Request& request : requests) {
+    answers.push_back(run_together(deployment, {request}, {}).front());
+  }
+  return answers;
+}
+
+void expect_equal(const Answers& got, const Answers& want, const std::string& what) {
+  ASSERT_EQ(got.size(), want.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT_EQ(got[i]->words(), want[i]->words()) << what << ", request " << i;
+  }
+}
+
+// How much of the product of all circumstances is tried.
+struct Scope {
+  std::vector<DType> kv_dtypes;
+  std::vector<int32_t> thread_counts;      // each against the first
+  std::vector<int32_t> step_tokens;        // max_num_batched_tokens
+  std::vector<int32_t> steps_before_loss;  // of a request that is then preempted
+};
+
+// What is being tried, for messages.
+struct Case {
+  std::string name;
+  const std::vector<Request>& requests;
+  const Answers& want;  // of each request alone
+};
+
+void expect_same_in_company(Deployment& deployment, const Case& c, const Scope& scope) {
+  for (const int32_t tokens : scope.step_tokens) {
+    expect_equal(run_together(deployment, c.requests, {.max_num_batched_tokens = tokens}), c.want,
+                 c.name + ", together, " + std::to_string(tokens) + " tokens a step");
+  }
+}
+
+// All requests twice: the second time every whole block of a prompt but the one with its last token
+// comes from the cache.
+void expect_same_from_cache(Deployment& deployment, const Case& c) {
+  LimitedRunner runner = deployment.runner({});
+  Engine engine(runner, deployment.config());
+  expect_equal(run_together(engine, c.requests), c.want, c.name + ", filling the cache");
+  const Answers cached = run_together(engine, c.requests);
+  expect_equal(cached, c.want, c.name + ", cached");
+  for (size_t i = 0; i < cached.size(); ++i) {
+    const auto prompt_tokens = static_cast<int32_t>(c.requests[i].prompt_token_ids.size());
+    EXPECT_EQ(cached[i]->last().num_cached_tokens, (prompt_tokens - 1) / kBlockSize * kBlockSize)
+        << c.name << ", request " << i;
+  }
+}
+
+// A long background request loses its blocks to an interactive one: in the middle of its prompt, or
+// between two tokens of its answer.
+void expect_same_when_preempted(Deployment& deployment, const Case& c, const Scope& scope) {
+  Request victim = c.requests[0];
+  victim.priority = Priority::kBackground;
+  for (const int32_t num_steps : scope.steps_before_loss) {
+    LimitedRunner runner = deployment.runner({.max_num_batched_tokens = 32, .num_blocks = 6});
+    Engine engine(runner, deployment.config());
+    const auto first = std::make_shared<Answer>();
+    const auto second = std::make_shared<Answer>();
+    engine.add(1, victim, first);
+    for (int32_t i = 0; i < num_steps; ++i) engine.step();
+    engine.add(2, c.requests[3], second);
+    while (engine.has_work()) engine.step();
+    const std::string what = c.name + ", preempted after " + std::to_string(num_steps) + " steps";
+    expect_equal({first, second}, {c.want[0], c.want[3]}, what);
+    EXPECT_GE(first->last().num_preemptions, 1) << what;
+  }
+}
+
+std::vector<std::string> fast_isas() {
+  std::vector<std::string> names;
+  for (const cpu::CpuKernels* kernels : cpu::supported_kernels()) {
+    if (std::string(kernels->isa) != "scalar") names.emplace_back(kernels->isa);
+  }
+  return names;
+}
+
+// `scope` may differ with the number of the combination, so that few runs meet every value.
+template <typename ScopeOf>
+void expect_determinism(const RandomModel& model, const ScopeOf& scope_of) {
+  const std::vector<Request> requests = all_kinds(model.config().vocab_size);
+  int32_t combination = 0;
+  for (const std::string& isa : fast_isas()) {
+    for (const DType matrix : {DType::kBF16, DType::kQ8_0}) {
+      const Scope scope = scope_of(combination++);
+      std::vector<Answers> want(scope.kv_dtypes.size());
+      for (const int32_t num_threads : scope.thread_counts) {
+        Deployment deployment(model, isa, matrix, num_threads);
+        for (size_t i = 0; i < want.size(); ++i) {
+          deployment.use_cache(scope.kv_dtypes[i]);
+          if (want[i].empty()) want[i] = run_alone(deployment, requests);
+          const Case c = {.name = isa + ", " + std::string(format_traits(matrix).name) + ", KV " +
+                                  std::string(format_traits(scope.kv_dtypes[i]).name) + ", " +
+                                  std::to_string(num_threads) + " threads",
+                          .requests = requests,
+                          .want = want[i]};
+          expect_same_in_company(deployment, c, scope);
+          expect_same_from_cache(deployment, c);
+          expect_same_when_preempted(deployment, c, scope);
+        }
+      }
+      // Equality would say nothing if every request or token were the same.
+      EXPECT_NE(want[0][0]->words(), want[0][3]->words());
+      EXPECT_NE(want[0][2]->words().at(0), want[0][2]->words().at(1));
+      EXPECT_TRUE(want.size() == 1 || want[0][0]->words() != want[1][0]->words());
+    }
+  }
+}
+
+Scope everything() {
+  return {.kv_dtypes = {DType::kF32, DType::kBF16, DType::kI8},
+          .thread_counts = {1, 2, 3},
+          .step_tokens = {512, 64, 7, 1},
+          .steps_before_loss = {1, 2, 3, 4, 5, 6, 7}};
+}
+
+TEST(Determinism, ATinyModelGivesTheSameAnswersInAllCircumstances) {
+  expect_determinism(RandomModel(tiny_config()), [](int32_t) { return everything(); });
+}
+
+TEST(Determinism, AModelOf1BWidthGivesTheSameAnswers) {
+  constexpr DType kCaches[] = {DType::kBF16, DType::kI8, DType::kI8, DType::kBF16};
+  expect_determinism(RandomModel(wide_config(1)), [&](int32_t combination) {
+    return Scope{.kv_dtypes = {kCaches[combination % 4]},
+                 .thread_counts = {1, combination % 2 == 0 ? 3 : 2},
+                 .step_tokens = {512, 7},
+                 .steps_before_loss = {combination + 1}};
+  });
+}
+
+// Minutes: run it by --gtest_also_run_disabled_tests after a change to kernels or scheduling.
+TEST(Determinism, DISABLED_AModelOf1BWidthGivesTheSameAnswersInAllCircumstances) {
+  expect_determinism(RandomModel(wide_config(2)), [](int32_t) { return everything(); });
+}
+
+}  // namespace
+}  // namespace pagoda
