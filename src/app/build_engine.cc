@@ -7,6 +7,7 @@
 #include <chrono>
 #include <ctime>
 #include <filesystem>
+#include <map>
 #include <system_error>
 #include <utility>
 
@@ -140,6 +141,41 @@ Result<void> check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& con
                   tokenizer.vocab_size() - 1, config.vocab_size));
 }
 
+// What the content of a cached block depends on besides its tokens. Files are told apart by name,
+// size and time: reading gigabytes to hash them would cost more than the cache saves.
+std::string cache_fingerprint(const std::string& folder, const EngineOptions& options,
+                              const Backend& backend, const Decisions& decided) {
+  std::map<std::string, std::string> files;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    if (!entry.is_regular_file(error)) continue;
+    files[entry.path().filename().string()] = fmt::format(
+        "{} {}", entry.file_size(error), entry.last_write_time(error).time_since_epoch().count());
+  }
+  std::string text = fmt::format("{} {} {} {} {} {}\n", program_commit(), backend.name(),
+                                 format_traits(decided.format.matrix).name,
+                                 format_traits(decided.runner.kv_dtype).name, options.block_size,
+                                 decided.weight_bytes);
+  for (const auto& [name, what] : files) text += name + " " + what + "\n";
+  return text;
+}
+
+Result<std::unique_ptr<DiskBlockStore>> open_block_store(const EngineOptions& options,
+                                                         const std::string& folder,
+                                                         const Backend& backend,
+                                                         const Decisions& decided,
+                                                         const ModelRunner& runner) {
+  if (options.prefix_cache_dir.empty()) return std::unique_ptr<DiskBlockStore>();
+  if (!options.enable_prefix_caching) {
+    return invalid_argument("prefix-cache-dir is set and enable-prefix-caching is false");
+  }
+  return DiskBlockStore::open(
+      {.folder = options.prefix_cache_dir,
+       .fingerprint = cache_fingerprint(folder, options, backend, decided),
+       .max_bytes = options.prefix_cache_disk_bytes,
+       .bytes_per_block = static_cast<size_t>(runner.kv_cache_spec().bytes_per_block)});
+}
+
 Result<std::unique_ptr<ModelRunner>> load_runner(const Checkpoint& checkpoint,
                                                  const ModelConfig& config,
                                                  const Decisions& decided, Backend& backend,
@@ -192,11 +228,26 @@ Result<std::unique_ptr<BuiltEngine>> build_engine(const EngineOptions& options,
                    load_runner(checkpoint, *config, decided, *built->backend, clock, progress));
   clock.done("cache and working memory");
   built->served = describe(folder, options.model.empty(), std::move(files), decided.plan);
+  ASSIGN_OR_RETURN(built->block_store,
+                   open_block_store(options, folder, *built->backend, decided, *built->runner));
+  if (built->block_store) {
+    clock.done(fmt::format("disk cache: {} blocks in {}", built->block_store->stats().num_blocks,
+                           options.prefix_cache_dir));
+  }
+  if (!options.trace_file.empty()) {
+    ASSIGN_OR_RETURN(built->trace, Trace::create(options.trace_file));
+  }
   built->engine = std::make_unique<AsyncEngine>(
       *built->runner,
       EngineConfig{.max_model_len = decided.plan.max_model_len,
                    .max_num_queued_requests = options.max_num_queued_requests,
+                   .max_num_queued_tokens = options.max_num_queued_tokens,
+                   .max_queue_time = std::chrono::seconds(options.max_queue_time_s),
+                   .num_tenants = options.num_tenants,
                    .vocab_size = config->vocab_size,
+                   .enable_prefix_caching = options.enable_prefix_caching,
+                   .block_store = built->block_store.get(),
+                   .trace = built->trace.get(),
                    .check_invariants = env_value("PAGODA_CHECK").value_or("0") == "1"},
       metrics, built->served.names.front());
   return built;

@@ -9,8 +9,10 @@
 #include "backend/backend.h"
 #include "base/metrics.h"
 #include "base/result.h"
+#include "base/trace.h"
 #include "core/model_runner.h"
 #include "engine/async_engine.h"
+#include "engine/disk_block_store.h"
 #include "server/server.h"
 
 namespace pagoda {
@@ -19,9 +21,11 @@ namespace pagoda {
 using ProgressLine = std::function<void(const std::string&)>;
 
 // A loaded model with its engine. Members are destroyed in reverse order: the engine stops before
-// the runner it calls, the runner (which holds weights and cache) before the backend that made
-// them.
+// the runner and the block store it calls, the runner (which holds weights and cache) before the
+// backend that made them.
 struct BuiltEngine {
+  std::unique_ptr<Trace> trace;                 // null without --trace-file
+  std::unique_ptr<DiskBlockStore> block_store;  // null without --prefix-cache-dir
   std::unique_ptr<Backend> backend;
   std::unique_ptr<ModelRunner> runner;
   ServedModel served;

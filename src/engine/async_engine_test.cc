@@ -4,10 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <mutex>
 #include <random>
+#include <stdexcept>
 #include <thread>
 
 #include "engine/fake_runner.h"
@@ -163,6 +165,79 @@ TEST(AsyncEngine, AFullQueueRefusesAndRunningRequestsAreNotPartOfIt) {
   EXPECT_TRUE(engine.submit(make_request(5, 2), sink).ok());
 }
 
+TEST(AsyncEngine, SaysBeforehandWhomItWouldRefuse) {
+  Gate gate;
+  FakeRunner runner;
+  runner.before_step = [&](const SchedulerOutput&) { return gate.pass(); };
+  AsyncEngine engine(runner, make_config(2), nullptr, "demo");
+  const auto sink = std::make_shared<WaitingSink>();
+  ASSERT_TRUE(engine.submit(make_request(5, 2), sink).ok());
+  gate.wait_arrived();
+  Request request = make_request(5, 2);
+  request.priority = Priority::kBackground;
+  ASSERT_TRUE(engine.submit(request, sink).ok());
+  EXPECT_EQ(engine.check_admission(0, Priority::kBackground).error().code, ErrorCode::kOverloaded);
+  EXPECT_TRUE(engine.check_admission(0, Priority::kInteractive).ok());
+  engine.stop_accepting();
+  EXPECT_EQ(engine.check_admission(0, Priority::kInteractive).error().code,
+            ErrorCode::kUnavailable);
+  gate.open();
+  EXPECT_TRUE(engine.wait_idle(kForever));
+}
+
+TEST(AsyncEngine, ShowsItsStateWhileAStepHangs) {
+  Gate gate;
+  FakeRunner runner;
+  runner.before_step = [&](const SchedulerOutput&) { return gate.pass(); };
+  AsyncEngine engine(runner, make_config(), nullptr, "demo");
+  const auto sink = std::make_shared<WaitingSink>();
+  ASSERT_TRUE(engine.submit(make_request(5, 2), sink).ok());
+  gate.wait_arrived();
+  const EngineState state = engine.state();
+  EXPECT_GT(state.step_running_s, 0);
+  EXPECT_EQ(state.stats.num_running, 1);
+  ASSERT_EQ(state.requests.size(), 1U);
+  EXPECT_TRUE(state.requests[0].started);
+  EXPECT_EQ(state.requests[0].num_prompt_tokens, 5);
+  EXPECT_EQ(state.requests[0].num_running, 1);
+  gate.open();
+  EXPECT_TRUE(engine.wait_idle(kForever));
+  EXPECT_TRUE(engine.state().requests.empty());
+  EXPECT_EQ(engine.state().recent_steps.size(), 2U);
+  EXPECT_EQ(engine.state().step_running_s, 0);
+}
+
+// Its time is what the test says; read by the engine's thread.
+struct SharedClock : Clock {
+  TimePoint now() const override { return TimePoint{} + std::chrono::seconds(seconds); }
+  std::atomic<int64_t> seconds = 1;
+};
+
+TEST(AsyncEngine, WhoWaitsTooLongIsToldToComeBack) {
+  SharedClock clock;
+  FakeRunner runner({.max_num_seqs = 1});
+  // Each step takes ten seconds.
+  runner.before_step = [&](const SchedulerOutput&) -> Result<void> {
+    clock.seconds += 10;
+    return {};
+  };
+  EngineConfig config = make_config();
+  config.max_queue_time = std::chrono::seconds(25);
+  AsyncEngine engine(runner, config, nullptr, "demo", clock);
+  const auto first = std::make_shared<WaitingSink>();
+  const auto second = std::make_shared<WaitingSink>();
+  ASSERT_TRUE(engine.submit(make_request(5, 30), first).ok());
+  ASSERT_TRUE(engine.submit(make_request(5, 30), second).ok());
+  first->wait_final();
+  second->wait_final();
+  EXPECT_EQ(first->reason(), FinishReason::kLength);
+  EXPECT_EQ(second->reason(), FinishReason::kAbort);
+  EXPECT_EQ(second->error()->code, ErrorCode::kOverloaded);
+  EXPECT_GE(second->error()->retry_after_s, 1);
+  EXPECT_TRUE(second->tokens().empty());
+  EXPECT_EQ(engine.stats().num_expired_requests, 1);
+}
+
 TEST(AsyncEngine, AnAbortDuringAStepDropsItsToken) {
   Gate gate;
   FakeRunner runner;
@@ -283,6 +358,64 @@ TEST(AsyncEngine, ManyThreadsGetWhatTheyWouldGetAlone) {
   const EngineStats stats = engine.stats();
   EXPECT_EQ(stats.num_finished_requests, kNumThreads * kRequestsPerThread);
   EXPECT_EQ(stats.num_free_blocks, stats.num_total_blocks);
+}
+
+TEST(AsyncEngine, EveryAcceptedRequestEndsOnceUnderAbortsFailuresPreemptionAndDrain) {
+  testing::internal::CaptureStderr();  // each failed step logs a line
+  int64_t num_preemptions = 0;
+  for (uint32_t seed = 1; seed <= 5; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    constexpr int kNumThreads = 4;
+    FakeRunner runner({.num_blocks = 12, .block_size = 4, .max_num_batched_tokens = 16});
+    std::mt19937 step_random(seed);
+    runner.before_step = [&](const SchedulerOutput&) -> Result<void> {
+      if (step_random() % 40 == 0) return Error{ErrorCode::kInternal, "asked to fail"};
+      if (step_random() % 80 == 0) throw std::runtime_error("thrown");
+      return {};
+    };
+    std::vector<std::shared_ptr<WaitingSink>> sinks;
+    std::mutex mutex;  // guards sinks
+    {
+      EngineConfig config = make_config(20);
+      config.num_tenants = 3;
+      AsyncEngine engine(runner, config, nullptr, "demo");
+      const auto client = [&](uint32_t client_seed) {
+        std::mt19937 random(client_seed);
+        for (int i = 0; i < 60; ++i) {
+          Request request = make_request(1 + static_cast<int32_t>(random() % 20),
+                                         1 + static_cast<int32_t>(random() % 24), random());
+          request.n = 1 + static_cast<int32_t>(random() % 3);
+          request.tenant = static_cast<TenantId>(random() % 3);
+          request.priority = random() % 2 == 0 ? Priority::kBackground : Priority::kInteractive;
+          const auto sink = std::make_shared<WaitingSink>();
+          const Result<RequestId> id = engine.submit(std::move(request), sink);
+          if (!id.ok()) {
+            EXPECT_NE(id.error().code, ErrorCode::kInvalidArgument) << id.error().message;
+            continue;
+          }
+          {
+            const std::lock_guard lock(mutex);
+            sinks.push_back(sink);
+          }
+          const auto action = random() % 4;
+          if (action == 0) engine.abort(*id);
+          if (action == 1) engine.stop_choice(*id, 0);
+          if (action == 2) sink->wait_final();
+        }
+      };
+      std::vector<std::thread> threads;
+      for (uint32_t t = 1; t <= kNumThreads; ++t) threads.emplace_back(client, 100 * seed + t);
+      // Some are refused from the middle on, and some are cut off by the end of the engine.
+      while (engine.stats().num_finished_requests < 80) std::this_thread::yield();
+      if (seed % 2 == 0) engine.stop_accepting();
+      for (std::thread& thread : threads) thread.join();
+      EXPECT_EQ(engine.stats().num_accepted_requests, static_cast<int64_t>(sinks.size()));
+      num_preemptions += engine.stats().num_preemptions;
+    }
+    for (const auto& sink : sinks) EXPECT_EQ(sink->num_final(), 1);
+  }
+  testing::internal::GetCapturedStderr();
+  EXPECT_GT(num_preemptions, 0);
 }
 
 }  // namespace
