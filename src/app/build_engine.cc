@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "app/cache_plan.h"
+#include "app/commands.h"
 #include "app/model_folder.h"
 #include "backend/cpu/cpu_backend.h"
 #include "base/env.h"
@@ -185,8 +186,7 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const Checkpoint& checkpoint,
   ASSIGN_OR_RETURN(std::unique_ptr<Model> model,
                    load_model(checkpoint, config, decided.format, backend, callbacks));
   clock.done(fmt::format("weights: {} packed", format_bytes(model->weight_bytes())));
-  ASSIGN_OR_RETURN(auto runner,
-                   EagerRunner::create(std::move(model), backend, decided.runner, nullptr));
+  ASSIGN_OR_RETURN(auto runner, EagerRunner::create(std::move(model), backend, decided.runner));
   return std::unique_ptr<ModelRunner>(std::move(runner));
 }
 

@@ -9,6 +9,7 @@
 
 #include "backend/kv_cache.h"
 #include "base/result.h"
+#include "base/thread_pool.h"
 #include "tensor/tensor.h"
 
 namespace pagoda {
@@ -108,6 +109,8 @@ class Backend {
   // Bytes pack() would hold for this shape and format.
   virtual int64_t packed_bytes(const Shape& shape, DType dtype) const = 0;
   virtual Ops& ops() = 0;
+  // The workers, for host work between operations, on the engine thread; null: there are none.
+  virtual ThreadPool* thread_pool() = 0;
   // Step arena for at most `num_bytes`; kOverloaded when memory is refused. Call once before the
   // first step, with what NullOps::num_arena_bytes() says of the largest step (backend/null_ops.h);
   // a step that needs more is a CHECK.

@@ -11,8 +11,7 @@ namespace pagoda {
 
 Result<std::unique_ptr<EagerRunner>> EagerRunner::create(std::unique_ptr<Model> model,
                                                          Backend& backend,
-                                                         const EagerRunnerOptions& options,
-                                                         ThreadPool* pool) {
+                                                         const EagerRunnerOptions& options) {
   CHECK(model != nullptr);
   const StepLimits& limits = options.limits;
   if (limits.max_num_batched_tokens < 1 || limits.max_num_seqs < 1 || options.num_blocks < 1 ||
@@ -32,17 +31,14 @@ Result<std::unique_ptr<EagerRunner>> EagerRunner::create(std::unique_ptr<Model> 
                                                    .head_size = config.head_size,
                                                    .dtype = options.kv_dtype}));
   return std::unique_ptr<EagerRunner>(
-      new EagerRunner(std::move(model), backend, options, pool, std::move(cache)));
+      new EagerRunner(std::move(model), backend, options, std::move(cache)));
 }
 
 EagerRunner::EagerRunner(std::unique_ptr<Model> model, Backend& backend,
-                         const EagerRunnerOptions& options, ThreadPool* pool, KvCache cache)
-    : model_(std::move(model)),
-      backend_(backend),
-      options_(options),
-      pool_(pool),
-      cache_(std::move(cache)) {
-  const int32_t num_samplers = pool_ != nullptr ? pool_->num_threads() : 1;
+                         const EagerRunnerOptions& options, KvCache cache)
+    : model_(std::move(model)), backend_(backend), options_(options), cache_(std::move(cache)) {
+  ThreadPool* const pool = backend.thread_pool();
+  const int32_t num_samplers = pool != nullptr ? pool->num_threads() : 1;
   for (int32_t i = 0; i < num_samplers; ++i) samplers_.emplace_back(model_->config().vocab_size);
 }
 
@@ -142,8 +138,8 @@ Result<ModelRunnerOutput> EagerRunner::sample(std::span<const float> logits) {
     }
   };
   const auto count = static_cast<int64_t>(sampled_.size());
-  if (pool_ != nullptr) {
-    pool_->parallel_for(count, 1, body);
+  if (ThreadPool* const pool = backend_.thread_pool(); pool != nullptr) {
+    pool->parallel_for(count, 1, body);
   } else {
     body(0, count, 0);
   }

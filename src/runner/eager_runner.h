@@ -8,7 +8,6 @@
 #include "backend/backend.h"
 #include "backend/kv_cache.h"
 #include "base/result.h"
-#include "base/thread_pool.h"
 #include "core/model_runner.h"
 #include "model/model.h"
 #include "runner/sampler.h"
@@ -23,17 +22,15 @@ struct EagerRunnerOptions {
 };
 
 // One step: flattens the SchedulerOutput to a ForwardBatch, runs the model, samples. Owns the
-// model, the KV cache and the samplers; the backend and the pool are borrowed and must outlive it.
+// model, the KV cache and the samplers; the backend is borrowed and must outlive it.
 // Engine thread only. What a sequence gets does not depend on the others in the step, nor on how
 // its tokens are split into steps.
 class EagerRunner final : public ModelRunner {
  public:
-  // Allocates the cache and the backend's step arena. `pool` spreads the sampling of a step's
-  // sequences; null samples them one after another. kInvalidArgument for counts that are not
+  // Allocates the cache and the backend's step arena. kInvalidArgument for counts that are not
   // positive; kOverloaded when memory is refused.
   static Result<std::unique_ptr<EagerRunner>> create(std::unique_ptr<Model> model, Backend& backend,
-                                                     const EagerRunnerOptions& options,
-                                                     ThreadPool* pool = nullptr);
+                                                     const EagerRunnerOptions& options);
 
   KvCacheSpec kv_cache_spec() const override;
   StepLimits step_limits() const override { return options_.limits; }
@@ -49,7 +46,7 @@ class EagerRunner final : public ModelRunner {
 
  private:
   EagerRunner(std::unique_ptr<Model> model, Backend& backend, const EagerRunnerOptions& options,
-              ThreadPool* pool, KvCache cache);
+              KvCache cache);
   void check_step(const SchedulerOutput& step) const;
   Result<void> flatten(const SchedulerOutput& step);
   Result<ModelRunnerOutput> sample(std::span<const float> logits);
@@ -57,9 +54,8 @@ class EagerRunner final : public ModelRunner {
   std::unique_ptr<Model> model_;
   Backend& backend_;
   EagerRunnerOptions options_;
-  ThreadPool* pool_;  // may be null
   KvCache cache_;
-  std::vector<Sampler> samplers_;  // one for each worker of the pool
+  std::vector<Sampler> samplers_;  // one for each worker of the backend
 
   // The ForwardBatch of the current step; kept to reuse their memory.
   std::vector<int32_t> token_ids_;                 // [T]

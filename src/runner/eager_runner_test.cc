@@ -29,8 +29,7 @@ class EagerRunnerTest : public testing::Test {
       runner_ = EagerRunner::create(load(), *backend_,
                                     {.limits = {.max_num_batched_tokens = 64, .max_num_seqs = 2},
                                      .num_blocks = 8,
-                                     .block_size = kBlockSize},
-                                    pool_.get())
+                                     .block_size = kBlockSize})
                     .value();
     }
     return *runner_;
@@ -47,8 +46,7 @@ class EagerRunnerTest : public testing::Test {
   }
 
   GoldenModel golden_ = read_golden_model("base");
-  std::unique_ptr<Backend> backend_ = cpu::make_cpu_backend({}).value();
-  std::unique_ptr<ThreadPool> pool_ = std::make_unique<ThreadPool>(2);
+  std::unique_ptr<Backend> backend_ = cpu::make_cpu_backend({.num_threads = 2}).value();
   std::unique_ptr<EagerRunner> runner_;
   std::vector<TokenId> tokens_ = {5, 6, 7};
   std::vector<BlockId> blocks_ = {3};

@@ -118,6 +118,7 @@ class CpuBackend final : public Backend, public Ops {
     return PackedWeight::packed_bytes(shape, dtype);
   }
   Ops& ops() override { return *this; }
+  ThreadPool* thread_pool() override { return &pool_; }
   Result<void> reserve_arena(size_t num_bytes) override { return arena_.reserve(num_bytes); }
 
   void begin_step() override {
