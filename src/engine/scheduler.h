@@ -54,7 +54,9 @@ struct SchedulerTotals {
 //  - Who of the waiting is next is the WaitingQueue's choice. It is admitted when there is a place,
 //    a token of the budget, and, beside what the running ones need for their tokens, blocks for all
 //    of its own until, by the predicted lengths of all outputs, somebody ends: the largest need at
-//    any of the coming ends must fit. Nobody overtakes who is next.
+//    any of the coming ends must fit. While who is next finds no room, nobody else starts; only a
+//    guaranteed one whose room is guaranteed to others is passed, by those that can be preempted
+//    for it.
 //  - A prompt takes over what the prefix cache has of it: at admission, and again in each step that
 //    begins at a block's edge, so that it also profits from what others compute meanwhile.
 //  - When a running sequence needs a block and none is free, the last one in running_ is preempted:
@@ -124,6 +126,8 @@ class Scheduler {
   // Who starts.
   void displace_background(std::vector<RequestId>& preempted);
   void admit_waiting();
+  Sequence* next_to_start() const;
+  bool guarantee_fits(const Sequence& candidate) const;
   bool has_place() const { return num_running() < max_num_running_; }
   Reuse find_reuse(Sequence& sequence) const;
   bool fits(const Sequence& candidate, const Reuse& reuse) const;

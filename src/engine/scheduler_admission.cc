@@ -12,12 +12,28 @@ int32_t Scheduler::rank_of(const Sequence& sequence) {
   return sequence.request->priority == Priority::kInteractive ? 1 : 2;
 }
 
+// A guaranteed sequence whose blocks others are guaranteed lets those pass that can be preempted
+// for it; any other that finds no room lets nobody pass, so that room comes about.
+Sequence* Scheduler::next_to_start() const {
+  Sequence* next = waiting_.next();
+  const bool passed = next != nullptr && next->is_guaranteed && !guarantee_fits(*next);
+  return passed ? waiting_.next_unguaranteed() : next;
+}
+
+bool Scheduler::guarantee_fits(const Sequence& candidate) const {
+  int64_t num_reserved = pool_.blocks_for(candidate.max_num_tokens(max_model_len_));
+  for (const auto& s : running_) {
+    if (s->is_guaranteed) num_reserved += pool_.blocks_for(s->max_num_tokens(max_model_len_));
+  }
+  return num_reserved <= pool_.num_blocks();
+}
+
 void Scheduler::admit_waiting() {
-  while (Sequence* next = waiting_.next()) {
+  while (Sequence* next = next_to_start()) {
     if (!has_place() || num_budget_tokens_left(rank_of(*next)) < 1) return;
     const Reuse reuse = find_reuse(*next);
     if (reuse.must_wait || !fits(*next, reuse)) return;
-    start(waiting_.pop_next(), reuse);
+    start(waiting_.take(*next), reuse);
   }
 }
 
@@ -33,7 +49,7 @@ int32_t Scheduler::num_budget_tokens_left(int32_t rank) const {
 
 // Preempts background sequences, the latest first, when that lets an interactive one start.
 void Scheduler::displace_background(std::vector<RequestId>& preempted) {
-  Sequence* next = waiting_.next();
+  Sequence* next = next_to_start();
   if (next == nullptr || next->request->priority != Priority::kInteractive) return;
   const Reuse reuse = find_reuse(*next);
   if (reuse.must_wait || (has_place() && fits(*next, reuse))) return;
@@ -82,13 +98,6 @@ Scheduler::Reuse Scheduler::find_reuse(Sequence& sequence) const {
 bool Scheduler::fits(const Sequence& candidate, const Reuse& reuse) const {
   // Alone it always fits, whatever is predicted: the Engine has refused what does not.
   if (running_.empty()) return true;
-  if (candidate.is_guaranteed) {
-    int64_t num_reserved = pool_.blocks_for(candidate.max_num_tokens(max_model_len_));
-    for (const auto& s : running_) {
-      if (s->is_guaranteed) num_reserved += pool_.blocks_for(s->max_num_tokens(max_model_len_));
-    }
-    if (num_reserved > pool_.num_blocks()) return false;
-  }
   return predicted_peak_blocks(candidate, reuse) <= pool_.num_blocks();
 }
 

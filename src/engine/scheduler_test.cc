@@ -179,8 +179,8 @@ TEST(Scheduler, APreemptedSequenceComesBackFirstAndIsComputedAgain) {
   World world({.num_blocks = 6});
   world.teach_short_outputs();
   world.add(8, ending_after(6));
-  world.add(8);
-  world.add(1);
+  world.add(8, ending_after(16));
+  world.add(1, ending_after(16));
   for (int i = 0; i < 6; ++i) world.run_step();  // the sixth preempts, and ends the first
   EXPECT_EQ(world.scheduler().num_running(), 0);
   // 13 tokens, of which the first took one of three computed blocks.
@@ -417,6 +417,24 @@ TEST(Scheduler, TenantsTakeTurnsByWhatTheyHaveHad) {
   std::vector<SequenceId> order;
   while (!world.scheduler().empty()) order.push_back(world.run_step().begin()->first);
   EXPECT_THAT(order, ElementsAre(1, 5, 6, 2, 7, 8, 3, 4));
+}
+
+TEST(Scheduler, AGuaranteedSequenceLetsOthersPassWhileAnotherOneHoldsItsGuarantee) {
+  World world({.max_num_batched_tokens = 64, .num_blocks = 12});
+  world.teach_short_outputs();
+  for (int i = 0; i < 4; ++i) world.add(8, ending_after(40));  // each may come to need all twelve
+  std::map<RequestId, int> num_preemptions;
+  bool passed = false;
+  for (int i = 0; !world.scheduler().empty(); ++i) {
+    ASSERT_LT(i, 400);
+    if (i % 20 == 19 && i < 200) world.add(4, ending_after(2));
+    for (const RequestId id : world.schedule().preempted) ++num_preemptions[id];
+    for (const SequenceNews& news : world.finish()) {
+      passed = passed || (news.request_id > 4 && world.scheduler().num_waiting() > 0);
+    }
+  }
+  EXPECT_GE(num_preemptions.size(), 2U);
+  EXPECT_TRUE(passed);
 }
 
 TEST(Scheduler, NoSequenceIsPreemptedTwiceHoweverSmallThePool) {

@@ -10,87 +10,116 @@
 namespace pagoda {
 
 void WaitingQueue::push(std::unique_ptr<Sequence> sequence) {
-  Class& where = class_of(sequence->request->priority);
-  push_into(where, std::move(sequence));
+  const TenantId tenant = sequence->request->tenant;
+  catch_up(tenant);
+  LineOfTenant& lines =
+      sequence->request->priority == Priority::kInteractive ? interactive_ : background_;
+  lines[tenant].push_back({.sequence = std::move(sequence), .ticket = next_ticket_++});
+  ++size_;
 }
 
 void WaitingQueue::push_preempted(std::unique_ptr<Sequence> sequence) {
   CHECK(!sequence->is_guaranteed);
   sequence->is_guaranteed = true;
-  if (sequence->request->priority == Priority::kBackground) {
-    return push_into(classes_[0], std::move(sequence));
-  }
-  classes_[0].preempted.push_back(std::move(sequence));
+  Line& line = sequence->request->priority == Priority::kInteractive ? preempted_interactive_
+                                                                     : preempted_background_;
+  line.push_back({.sequence = std::move(sequence), .ticket = next_ticket_++});
   ++size_;
 }
 
-void WaitingQueue::push_into(Class& where, std::unique_ptr<Sequence> sequence) {
-  const TenantId tenant = sequence->request->tenant;
-  const auto waits = [&](const Class& c) { return c.by_tenant.contains(tenant); };
-  if (!std::ranges::any_of(classes_, waits)) {
-    int64_t least = std::numeric_limits<int64_t>::max();
-    for (const Class& c : classes_) {
-      for (const auto& [other, sequences] : c.by_tenant) least = std::min(least, charged_[other]);
-    }
-    if (least == std::numeric_limits<int64_t>::max()) least = charged_[last_tenant_];
-    charged_[tenant] = std::max(charged_[tenant], least);
+// A tenant that did not wait has no claim to what it could have had meanwhile.
+void WaitingQueue::catch_up(TenantId tenant) {
+  if (interactive_.contains(tenant) || background_.contains(tenant)) return;
+  int64_t least = std::numeric_limits<int64_t>::max();
+  for (const LineOfTenant* lines : {&interactive_, &background_}) {
+    for (const auto& [other, line] : *lines) least = std::min(least, charged_to(other));
   }
-  where.by_tenant[tenant].push_back(std::move(sequence));
-  ++size_;
+  if (least == std::numeric_limits<int64_t>::max()) least = charged_to(last_tenant_);
+  charged_[tenant] = std::max(charged_to(tenant), least);
 }
 
-WaitingQueue::Sequences* WaitingQueue::next_list() {
-  for (Class& c : classes_) {
-    if (!c.preempted.empty()) return &c.preempted;
-    Sequences* best = nullptr;
-    int64_t least = 0;
-    for (auto& [tenant, sequences] : c.by_tenant) {
-      const int64_t charged = charged_[tenant];
-      if (best == nullptr || charged < least ||
-          (charged == least && sequences.front()->id < best->front()->id)) {
-        best = &sequences;
-        least = charged;
-      }
+int64_t WaitingQueue::charged_to(TenantId tenant) const {
+  const auto found = charged_.find(tenant);
+  return found == charged_.end() ? 0 : found->second;
+}
+
+const WaitingQueue::Waiting* WaitingQueue::next_of(const LineOfTenant& lines) const {
+  const Waiting* best = nullptr;
+  int64_t least = 0;
+  for (const auto& [tenant, line] : lines) {
+    const int64_t charged = charged_to(tenant);
+    if (best == nullptr || charged < least ||
+        (charged == least && line.front().ticket < best->ticket)) {
+      best = &line.front();
+      least = charged;
     }
-    if (best != nullptr) return best;
+  }
+  return best;
+}
+
+Sequence* WaitingQueue::next() const {
+  if (!preempted_interactive_.empty()) return preempted_interactive_.front().sequence.get();
+  const Waiting* interactive = next_of(interactive_);
+  if (!preempted_background_.empty()) {
+    const Waiting& preempted = preempted_background_.front();
+    if (interactive == nullptr || preempted.ticket < interactive->ticket) {
+      return preempted.sequence.get();
+    }
+  }
+  return next_unguaranteed();
+}
+
+Sequence* WaitingQueue::next_unguaranteed() const {
+  for (const LineOfTenant* lines : {&interactive_, &background_}) {
+    if (const Waiting* next = next_of(*lines)) return next->sequence.get();
   }
   return nullptr;
 }
 
-Sequence* WaitingQueue::next() {
-  const Sequences* list = next_list();
-  return list == nullptr ? nullptr : list->front().get();
+std::vector<WaitingQueue::Line*> WaitingQueue::all_lines() {
+  std::vector<Line*> lines = {&preempted_interactive_, &preempted_background_};
+  for (LineOfTenant* of_tenant : {&interactive_, &background_}) {
+    for (auto& [tenant, line] : *of_tenant) lines.push_back(&line);
+  }
+  return lines;
 }
 
-std::unique_ptr<Sequence> WaitingQueue::pop_next() {
-  Sequences* list = next_list();
-  CHECK(list != nullptr);
-  std::unique_ptr<Sequence> sequence = std::move(list->front());
-  list->pop_front();
-  --size_;
-  last_tenant_ = sequence->request->tenant;
-  for (Class& c : classes_)
-    std::erase_if(c.by_tenant, [](const auto& e) { return e.second.empty(); });
-  return sequence;
-}
-
-void WaitingQueue::remove_if(const std::function<bool(const Sequence&)>& matches) {
-  const auto remove_from = [&](Sequences& list) {
-    size_ -= static_cast<int32_t>(std::erase_if(list, [&](const auto& s) { return matches(*s); }));
-  };
-  for (Class& c : classes_) {
-    remove_from(c.preempted);
-    for (auto& [tenant, sequences] : c.by_tenant) remove_from(sequences);
-    std::erase_if(c.by_tenant, [](const auto& e) { return e.second.empty(); });
+void WaitingQueue::drop_empty_lines() {
+  for (LineOfTenant* lines : {&interactive_, &background_}) {
+    std::erase_if(*lines, [](const auto& entry) { return entry.second.empty(); });
   }
 }
 
+std::unique_ptr<Sequence> WaitingQueue::take(const Sequence& sequence) {
+  for (Line* line : all_lines()) {
+    if (line->empty() || line->front().sequence.get() != &sequence) continue;
+    std::unique_ptr<Sequence> taken = std::move(line->front().sequence);
+    line->pop_front();
+    --size_;
+    last_tenant_ = taken->request->tenant;
+    drop_empty_lines();
+    return taken;
+  }
+  CHECK(false);
+  return nullptr;
+}
+
+void WaitingQueue::remove_if(const std::function<bool(const Sequence&)>& matches) {
+  for (Line* line : all_lines()) {
+    size_ -= static_cast<int32_t>(
+        std::erase_if(*line, [&](const Waiting& w) { return matches(*w.sequence); }));
+  }
+  drop_empty_lines();
+}
+
 void WaitingQueue::for_each(const std::function<void(const Sequence&)>& visit) const {
-  for (const Class& c : classes_) {
-    for (const auto& s : c.preempted) visit(*s);
-    for (const auto& [tenant, sequences] : c.by_tenant) {
-      for (const auto& s : sequences) visit(*s);
-    }
+  const auto visit_line = [&](const Line& line) {
+    for (const Waiting& waiting : line) visit(*waiting.sequence);
+  };
+  visit_line(preempted_interactive_);
+  visit_line(preempted_background_);
+  for (const LineOfTenant* lines : {&interactive_, &background_}) {
+    for (const auto& [tenant, line] : *lines) visit_line(line);
   }
 }
 

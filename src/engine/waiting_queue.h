@@ -18,8 +18,8 @@ namespace pagoda {
 // tenant has had is counted in tokens computed, and a tenant that comes back after a time without
 // work starts from the least of those who wait, or from the last one served: the Virtual Token
 // Counter of Sheng et al., "Fairness in Serving Large Language Models" (OSDI 2024). A background
-// sequence that lost its blocks comes back as an interactive one that has just arrived, so that it
-// cannot lose for ever.
+// sequence that lost its blocks goes before interactive ones that come later, so that it cannot
+// lose for ever.
 //
 // Owned by the Scheduler; engine thread only. Owns the sequences in it.
 class WaitingQueue {
@@ -28,12 +28,14 @@ class WaitingQueue {
   int32_t size() const { return size_; }
 
   void push(std::unique_ptr<Sequence> sequence);
-  // Of one that was running. Sets Sequence::is_guaranteed.
+  // One that was running. Sets Sequence::is_guaranteed.
   void push_preempted(std::unique_ptr<Sequence> sequence);
-  // Null when empty; holds until the next change.
-  Sequence* next();
-  // REQUIRES: !empty().
-  std::unique_ptr<Sequence> pop_next();
+  // Who is next, and who would be if none had lost its blocks; null when there is nobody. They hold
+  // until the next change.
+  Sequence* next() const;
+  Sequence* next_unguaranteed() const;
+  // REQUIRES: `sequence` is what next() or next_unguaranteed() says.
+  std::unique_ptr<Sequence> take(const Sequence& sequence);
   void remove_if(const std::function<bool(const Sequence&)>& matches);
   void for_each(const std::function<void(const Sequence&)>& visit) const;
 
@@ -41,21 +43,26 @@ class WaitingQueue {
   void charge(TenantId tenant, int64_t num_tokens);
 
  private:
-  using Sequences = std::deque<std::unique_ptr<Sequence>>;
-  struct Class {
-    Sequences preempted;
-    std::map<TenantId, Sequences> by_tenant;  // only tenants that wait
+  struct Waiting {
+    std::unique_ptr<Sequence> sequence;
+    uint64_t ticket = 0;  // order of coming
   };
+  using Line = std::deque<Waiting>;
+  using LineOfTenant = std::map<TenantId, Line>;  // only tenants that wait
 
-  Sequences* next_list();
-  Class& class_of(Priority priority) {
-    return priority == Priority::kInteractive ? classes_[0] : classes_[1];
-  }
-  void push_into(Class& where, std::unique_ptr<Sequence> sequence);
+  const Waiting* next_of(const LineOfTenant& lines) const;
+  int64_t charged_to(TenantId tenant) const;
+  void catch_up(TenantId tenant);
+  std::vector<Line*> all_lines();
+  void drop_empty_lines();
 
-  Class classes_[2];                     // interactive, background
+  Line preempted_interactive_;
+  Line preempted_background_;
+  LineOfTenant interactive_;
+  LineOfTenant background_;
   std::map<TenantId, int64_t> charged_;  // tokens, of every tenant seen
-  TenantId last_tenant_ = 0;             // whose sequence left last
+  TenantId last_tenant_ = 0;             // whose sequence was taken last
+  uint64_t next_ticket_ = 1;
   int32_t size_ = 0;
 };
 
