@@ -17,12 +17,14 @@ class LimitedBuilder final : public nlohmann::json_sax<Json> {
  public:
   explicit LimitedBuilder(const JsonLimits& limits) : limits_(limits) {}
 
-  bool null() override { return put(nullptr); }
-  bool boolean(bool value) override { return put(value); }
-  bool number_integer(number_integer_t value) override { return put(value); }
-  bool number_unsigned(number_unsigned_t value) override { return put(value); }
-  bool number_float(number_float_t value, const string_t&) override { return put(value); }
-  bool string(string_t& value) override { return put(std::move(value)); }
+  bool null() override { return count() && put(nullptr); }
+  bool boolean(bool value) override { return count() && put(value); }
+  bool number_integer(number_integer_t value) override { return count() && put(value); }
+  bool number_unsigned(number_unsigned_t value) override { return count() && put(value); }
+  bool number_float(number_float_t value, const string_t&) override {
+    return count() && put(value);
+  }
+  bool string(string_t& value) override { return count() && put(std::move(value)); }
   bool binary(binary_t&) override { return fail("binary value"); }
   bool start_object(size_t) override { return open(Json::object()); }
   bool start_array(size_t) override { return open(Json::array()); }
@@ -61,7 +63,14 @@ class LimitedBuilder final : public nlohmann::json_sax<Json> {
     return false;
   }
 
+  // One more value; false when it is one too many.
+  bool count() {
+    if (++num_values_ <= limits_.max_values) return true;
+    return fail(fmt::format("more than {} values", limits_.max_values));
+  }
+
   bool open(Json empty) {
+    if (!count()) return false;
     if (static_cast<int>(stack_.size()) >= limits_.max_depth) {
       return fail(fmt::format("nesting deeper than {} levels", limits_.max_depth));
     }
@@ -97,6 +106,7 @@ class LimitedBuilder final : public nlohmann::json_sax<Json> {
 
   const JsonLimits limits_;
   std::vector<Frame> stack_;
+  size_t num_values_ = 0;
   Json root_;
   std::string failure_;
 };

@@ -45,6 +45,15 @@ TEST(Json, TextOverTheByteLimitIsRefused) {
   EXPECT_EQ(parsed.error().code, ErrorCode::kTooLarge);
 }
 
+TEST(Json, MoreValuesThanTheLimitAreRefused) {
+  for (const char* text : {"[1,2,3]", "[[],{},null]", R"({"a":"x","b":true,"c":1.5})"}) {
+    EXPECT_TRUE(parse_json(text, {.max_values = 4}).ok()) << text;
+    const auto refused = parse_json(text, {.max_values = 3});
+    ASSERT_FALSE(refused.ok()) << text;
+    EXPECT_NE(refused.error().message.find("more than 3 values"), std::string::npos);
+  }
+}
+
 TEST(Json, EscapedTextParsesBackAndReplacesInvalidUtf8) {
   std::string all;
   for (int c = 0; c < 128; ++c) all += static_cast<char>(c);

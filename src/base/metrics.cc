@@ -7,6 +7,8 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include "base/system_memory.h"
+
 namespace pagoda {
 
 void Counter::add(double amount) const {
@@ -24,6 +26,11 @@ void Histogram::observe(double value) const {
 struct MetricsRegistry::Impl {
   // Merge: asking twice for a family gives the same one.
   prometheus::Registry registry{prometheus::Registry::InsertBehavior::Merge};
+  prometheus::Gauge& resident = prometheus::BuildGauge()
+                                    .Name("process_resident_memory_bytes")
+                                    .Help("Resident memory size in bytes.")
+                                    .Register(registry)
+                                    .Add({});
 };
 
 namespace {
@@ -63,6 +70,8 @@ Histogram MetricsRegistry::histogram(const std::string& name, const std::string&
 }
 
 std::string MetricsRegistry::render() const {
+  // Only a reader wants it, and it changes all the time.
+  impl_->resident.Set(static_cast<double>(resident_bytes()));
   return prometheus::TextSerializer().Serialize(impl_->registry.Collect());
 }
 

@@ -59,7 +59,7 @@ class MetricsRegistry {
   Histogram histogram(const std::string& name, const std::string& help,
                       const std::vector<double>& buckets, const Labels& labels = {});
 
-  // Prometheus text format 0.0.4.
+  // Prometheus text format 0.0.4; with process_resident_memory_bytes, as of now.
   std::string render() const;
 
  private:

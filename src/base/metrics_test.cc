@@ -25,6 +25,14 @@ TEST(Metrics, TheSameNameAndLabelsAreTheSameMetric) {
   EXPECT_NE(registry.render().find("hits_total{code=\"200\"} 2"), std::string::npos);
 }
 
+TEST(Metrics, RenderShowsTheResidentMemoryOfTheMoment) {
+  const MetricsRegistry registry;
+  const std::string text = registry.render();
+  const size_t at = text.find("\nprocess_resident_memory_bytes ");
+  ASSERT_NE(at, std::string::npos) << text;
+  EXPECT_GT(std::stod(text.substr(at + 31)), 1e5);
+}
+
 TEST(Metrics, AnEmptyHandleDoesNothing) {
   Counter().add();
   Gauge().set(1);
