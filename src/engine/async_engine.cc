@@ -40,6 +40,7 @@ constexpr std::chrono::milliseconds kStateInterval{100};
 constexpr std::chrono::milliseconds kIdleCheckInterval{1000};
 constexpr std::chrono::milliseconds kStoreRest{20};
 constexpr std::chrono::milliseconds kFinalSaveTime{10'000};
+constexpr std::chrono::milliseconds kFinalSaveRest{1'000};
 
 Error shutting_down() {
   return {ErrorCode::kUnavailable, "the server is shutting down and takes no new requests"};
@@ -103,10 +104,14 @@ struct AsyncEngine::Impl {
   void save_cache() {
     if (config.block_store == nullptr) return;
     const TimePoint until = clock.now() + kFinalSaveTime;
-    while (clock.now() < until) {
+    TimePoint last_saved = clock.now();
+    // A store that takes nothing for a while does not take anything.
+    while (clock.now() < until && clock.now() - last_saved < kFinalSaveRest) {
       if (!config.block_store->has_room()) {
         std::this_thread::sleep_for(kStoreRest);
-      } else if (!engine.save_cached_blocks(1)) {
+      } else if (engine.save_cached_blocks(1)) {
+        last_saved = clock.now();
+      } else {
         return;
       }
     }
