@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import sys
+import tempfile
 import threading
 import time
 
@@ -27,12 +28,13 @@ import traffic  # noqa: E402
 KEYS = ["soak-key-1", "soak-key-2"]
 MAX_SEQUENCES = 8
 MAX_QUEUED = 16
-MAX_QUEUE_TIME_S = 30
+MAX_QUEUE_TIME_S = 10
 # A cache that is too small for the traffic, so that preemption is part of it.
 FLAGS = ["--num-gpu-blocks-override", "96", "--max-model-len", "512", "--max-num-seqs", MAX_SEQUENCES,
          "--max-num-queued-requests", MAX_QUEUED, "--max-queue-time", MAX_QUEUE_TIME_S]
 for key in KEYS:
     FLAGS += ["--api-key", key]
+DISK_BYTES = 4 << 20  # far less than what the traffic computes, so that blocks are deleted all the time
 # AddressSanitizer keeps freed memory back, which would look like growth. TSan's shadow is not memory of ours.
 SANITIZERS = {"ASAN_OPTIONS": "quarantine_size_mb=8:detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1",
               "TSAN_OPTIONS": "halt_on_error=0:second_deadlock_stack=1", "PAGODA_CHECK": "1"}
@@ -199,9 +201,24 @@ def parse_arguments():
     return parser.parse_args()
 
 
+def judge_files(soak, folder):
+    """What a stopped server leaves on the disk."""
+    num_bytes = sum(path.stat().st_size for path in (folder / "cache").rglob("*.kv"))
+    soak.check(0 < num_bytes <= DISK_BYTES, f"the disk cache takes {num_bytes} bytes of {DISK_BYTES}")
+    events = json.loads((folder / "trace.json").read_text())
+    soak.check(any(event["ph"] == "X" for event in events), "the trace shows no step")
+    print(f"disk cache {num_bytes} bytes, trace {len(events)} events")
+
+
 def main():
-    options = parse_arguments()
-    server = harness.Server(*FLAGS, *options.serve_flags, env=SANITIZERS, wait=False)
+    with tempfile.TemporaryDirectory() as folder:
+        return run(parse_arguments(), pathlib.Path(folder))
+
+
+def run(options, folder):
+    files = ["--prefix-cache-dir", folder / "cache", "--prefix-cache-disk-space", DISK_BYTES,
+             "--trace-file", folder / "trace.json"]
+    server = harness.Server(*FLAGS, *files, *options.serve_flags, env=SANITIZERS, wait=False)
     end_in(options.seconds + 300 + 60 * harness.PATIENCE, server)
     server.http.headers["Authorization"] = f"Bearer {KEYS[0]}"
     soak = Soak(options, server)
@@ -209,6 +226,7 @@ def main():
         server.wait_ready()
         soak.run()
         server.stop()
+        judge_files(soak, folder)
     except BaseException as error:
         print(f"seed {options.seed}: {type(error).__name__}: {error}"[:4000])
         print(server.log()[-8000:])
