@@ -7,6 +7,7 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -120,6 +121,40 @@ std::function<Result<void>(const std::string&)> bytes_setter(const std::string& 
   };
 }
 
+// A size within [low, high] bytes.
+std::function<Result<void>(const std::string&)> size_setter(const std::string& name, size_t& target,
+                                                            int64_t low, int64_t high) {
+  return [name, &target, low, high](const std::string& text) -> Result<void> {
+    const auto bytes = parse_bytes(text);
+    if (!bytes.ok()) return invalid_argument(name + ": " + bytes.error().message);
+    if (*bytes < low || *bytes > high) {
+      return invalid_argument(
+          fmt::format("{}: '{}' is not from {} to {} bytes", name, text, low, high));
+    }
+    target = static_cast<size_t>(*bytes);
+    return {};
+  };
+}
+
+// Seconds, with or without a fraction.
+std::function<Result<void>(const std::string&)> time_setter(const std::string& name,
+                                                            std::chrono::milliseconds& target) {
+  return [name, &target](const std::string& text) -> Result<void> {
+    char* end = nullptr;
+    const double seconds = std::strtod(text.c_str(), &end);
+    if (text.empty() || *end != '\0' || !(seconds >= 0.01) || seconds > 86400) {
+      return invalid_argument(
+          fmt::format("{}: '{}' is not a number of seconds from 0.01 to 86400", name, text));
+    }
+    target = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+    return {};
+  };
+}
+
+std::string seconds_text(std::chrono::milliseconds time) {
+  return fmt::format("{}", std::chrono::duration<double>(time).count());
+}
+
 Result<void> set_memory_utilization(EngineOptions& options, const std::string& text) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
@@ -208,7 +243,7 @@ std::vector<Flag> cache_flags(EngineOptions& o) {
   };
 }
 
-std::vector<Flag> server_flags(ServeOptions& o) {
+std::vector<Flag> listen_flags(ServeOptions& o) {
   return {
       {"host", "ADDRESS", kServerGroup, "address to listen on", o.host, false,
        address_setter(o.host)},
@@ -216,19 +251,13 @@ std::vector<Flag> server_flags(ServeOptions& o) {
        false, integer_setter("port", o.port, 0, 65535)},
       {"uds", "PATH", kServerGroup, "listen on a Unix socket instead of host and port", "", false,
        text_setter(o.uds)},
-      {"served-model-name", "NAME", kServerGroup,
-       "name in the API; several give aliases, the first is the one shown", "the folder's name",
-       true, list_setter("served-model-name", o.served_model_names)},
-      {"any-model", "", kServerGroup, "answer whatever model name a request asks for", "", false,
-       switch_setter("any-model", o.any_model)},
-      {"api-key", "KEY", kServerGroup, "key that clients must send; several are allowed", "no key",
-       true, list_setter("api-key", o.api_keys)},
-      {"allowed-origins", "ORIGIN", kServerGroup,
-       "web pages that may call the API from a browser; * is any", "none", true,
-       list_setter("allowed-origins", o.allowed_origins)},
-      {"seed", "N", kServerGroup, "seed of the seeds drawn for requests that give none",
-       "from the system", false,
-       integer_setter("seed", o.seed, uint64_t{0}, std::numeric_limits<uint64_t>::max())},
+      {"ssl-certfile", "FILE", kServerGroup,
+       "certificate chain (PEM); with ssl-keyfile the server speaks HTTPS, TLS 1.2 and newer",
+       "none: plain HTTP", false, text_setter(o.tls.certificate_chain)},
+      {"ssl-keyfile", "FILE", kServerGroup, "private key of the certificate (PEM)", "none", false,
+       text_setter(o.tls.private_key)},
+      {"ssl-keyfile-password", "TEXT", kServerGroup, "password of an encrypted ssl-keyfile", "none",
+       false, text_setter(o.tls.key_password)},
       {"io-threads", "N", kServerGroup, "threads for HTTP, JSON, templates and tokenizing",
        std::to_string(o.num_io_threads), false,
        integer_setter("io-threads", o.num_io_threads, 1, 64)},
@@ -237,6 +266,68 @@ std::vector<Flag> server_flags(ServeOptions& o) {
        false, integer_setter("drain-timeout", o.drain_timeout_s, 0, 86400)},
       {"log-level", "LEVEL", kServerGroup, "debug, info, warning or error", "PAGODA_LOG, else info",
        false, text_setter(o.log_level)},
+  };
+}
+
+std::vector<Flag> access_flags(ServeOptions& o) {
+  return {
+      {"served-model-name", "NAME", kServerGroup,
+       "name in the API; several give aliases, the first is the one shown", "the folder's name",
+       true, list_setter("served-model-name", o.served_model_names)},
+      {"any-model", "", kServerGroup, "answer whatever model name a request asks for", "", false,
+       switch_setter("any-model", o.any_model)},
+      {"api-key", "KEY", kServerGroup, "key that clients must send; several are allowed", "no key",
+       true, list_setter("api-key", o.api_keys)},
+      {"api-key-file", "FILE", kServerGroup, "file of more such keys, one a line", "none", false,
+       text_setter(o.api_key_file)},
+      {"admin-key", "KEY", kServerGroup,
+       "key for /debug/state; without one it answers this machine only", "none", false,
+       text_setter(o.admin_key)},
+      {"allowed-hosts", "HOST", kServerGroup,
+       "names in the Host header that are answered; * is any",
+       "on a loopback address its names, else any", true,
+       list_setter("allowed-hosts", o.allowed_hosts)},
+      {"allowed-origins", "ORIGIN", kServerGroup,
+       "web pages that may call the API from a browser; * is any", "none", true,
+       list_setter("allowed-origins", o.allowed_origins)},
+      {"seed", "N", kServerGroup, "seed of the seeds drawn for requests that give none",
+       "from the system", false,
+       integer_setter("seed", o.seed, uint64_t{0}, std::numeric_limits<uint64_t>::max())},
+  };
+}
+
+std::vector<Flag> limit_flags(ServeOptions& o) {
+  constexpr int64_t kMiB = int64_t{1} << 20;
+  return {
+      {"max-connections", "N", kServerGroup, "connections at once; more get 503",
+       std::to_string(o.connections.max_connections), false,
+       integer_setter("max-connections", o.connections.max_connections, 1, 1'000'000)},
+      {"max-connections-per-address", "N", kServerGroup,
+       "connections at once from one address (IPv6: one /64); more get 503",
+       fmt::format("{}, loopback exempt", ConnectionLimits::kDefaultPerAddress), false,
+       integer_setter("max-connections-per-address", o.connections.max_per_address, 1, 1'000'000)},
+      {"max-header-size", "BYTES", kServerGroup, "request line and headers; more gets 431", "16KiB",
+       false, size_setter("max-header-size", o.limits.max_header_bytes, 1024, kMiB)},
+      {"max-body-size", "BYTES", kServerGroup, "request body; more gets 413", "16MiB", false,
+       size_setter("max-body-size", o.limits.max_body_bytes, 1, 256 * kMiB)},
+      {"max-body-memory", "BYTES", kServerGroup,
+       "all request bodies being read or waiting; more get 503", "256MiB", false,
+       size_setter("max-body-memory", o.limits.max_body_memory_bytes, kMiB, kMiB << 20)},
+      {"idle-timeout", "SECONDS", kServerGroup, "how long a connection may wait for a request",
+       seconds_text(o.limits.idle_timeout), false,
+       time_setter("idle-timeout", o.limits.idle_timeout)},
+      {"read-timeout", "SECONDS", kServerGroup,
+       "how long a request may take to arrive, and a second for each 16 KiB of its body",
+       seconds_text(o.limits.read_timeout), false,
+       time_setter("read-timeout", o.limits.read_timeout)},
+      {"write-timeout", "SECONDS", kServerGroup,
+       "how long a client may take to read what was sent, and a second for each 16 KiB",
+       seconds_text(o.limits.write_timeout), false,
+       time_setter("write-timeout", o.limits.write_timeout)},
+      {"allow-half-close", "", kServerGroup,
+       "answer clients that have closed their sending half; leaving is then noticed at the next "
+       "write",
+       "", false, switch_setter("allow-half-close", o.limits.allow_half_close)},
   };
 }
 
@@ -284,7 +375,9 @@ std::vector<Flag> engine_flags(EngineOptions& options) {
 }
 
 std::vector<Flag> serve_flags(ServeOptions& options) {
-  std::vector<Flag> flags = server_flags(options);
+  std::vector<Flag> flags = listen_flags(options);
+  append(flags, access_flags(options));
+  append(flags, limit_flags(options));
   append(flags, engine_flags(options.engine));
   return flags;
 }

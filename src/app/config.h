@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "server/server.h"
 #include "tensor/dtype.h"
 
 namespace pagoda {
@@ -36,8 +37,9 @@ struct EngineOptions {
   bool enable_prefix_caching = true;
   std::string prefix_cache_dir;  // empty: no disk tier
   int64_t prefix_cache_disk_bytes = int64_t{10} * 1000 * 1000 * 1000;
-  std::string trace_file;   // empty: none
-  int32_t num_tenants = 1;  // filled by serve: one for each API key
+  std::string trace_file;          // empty: none
+  int32_t num_tenants = 1;         // filled by serve: one for each API key
+  int64_t request_body_bytes = 0;  // filled by serve: most that all request bodies may take
 };
 
 // Everything `pagoda serve` can be told. Value type.
@@ -47,12 +49,18 @@ struct ServeOptions {
   std::string host = "127.0.0.1";
   int32_t port = 8000;
   std::string uds;
+  TlsFiles tls;
   std::vector<std::string> api_keys;
+  std::string api_key_file;  // more of them
+  std::string admin_key;
+  std::vector<std::string> allowed_hosts;
   std::vector<std::string> allowed_origins;
   bool any_model = false;
   std::optional<uint64_t> seed;  // of the seeds drawn for requests without one
   int32_t num_io_threads = 2;
   int32_t drain_timeout_s = 30;
+  ConnectionLimits connections;
+  HttpLimits limits;
   std::string log_level;  // empty: PAGODA_LOG, else info
 };
 

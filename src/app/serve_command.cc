@@ -1,8 +1,10 @@
 // `pagoda serve`: listens, loads, serves, drains.
 #include <fmt/core.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <time.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -16,6 +18,8 @@
 #include "app/commands.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "server/access.h"
+#include "server/http/listener.h"
 #include "server/server.h"
 
 namespace pagoda {
@@ -23,6 +27,13 @@ namespace {
 
 // Sent by the loading thread to the main thread when it is done, so that main can sleep in sigwait.
 constexpr int kLoadedSignal = SIGUSR1;
+
+// How long the end may take after a second signal: for the last events to reach their clients.
+constexpr std::chrono::milliseconds kQuitLimit{800};
+
+// Larger allocations go back to the system when they are freed. By default this limit grows with
+// what is freed, and the memory of large request bodies would stay with the process.
+constexpr int kMmapThresholdBytes = 1 << 20;
 
 // The signals that main waits for. Blocked before any thread starts, so that no other thread takes
 // them.
@@ -54,11 +65,16 @@ ServerConfig server_config(const ServeOptions& options) {
   config.host = options.host;
   config.port = options.port;
   config.uds_path = options.uds;
+  config.tls = options.tls;
   config.api_keys = options.api_keys;
+  config.admin_key = options.admin_key;
+  config.allowed_hosts = options.allowed_hosts;
   config.allowed_origins = options.allowed_origins;
   config.any_model = options.any_model;
   config.seed = options.seed;
   config.num_io_threads = options.num_io_threads;
+  config.connections = options.connections;
+  config.limits = options.limits;
   config.version = program_version();
   config.build = program_commit();
   return config;
@@ -108,21 +124,44 @@ void print_ready(const ServeOptions& options, const Server& server, const Served
   print_line(fmt::format("  health  {0}/health   metrics  {0}/metrics", server.url()));
   if (!options.uds.empty()) return;
   print_line(fmt::format(
-      "try:\n  curl {}/v1/chat/completions -H 'Content-Type: application/json' {}-d \\\n"
+      "try:\n  curl {}{}/v1/chat/completions -H 'Content-Type: application/json' {}-d \\\n"
       "    '{{\"model\": \"{}\", \"messages\": [{{\"role\": \"user\", \"content\": \"What is the "
       "capital of India?\"}}]}}'",
-      server.url(), options.api_keys.empty() ? "" : "-H \"Authorization: Bearer $KEY\" ", name));
+      options.tls.empty() ? "" : "--cacert " + options.tls.certificate_chain + " ", server.url(),
+      options.api_keys.empty() ? "" : "-H \"Authorization: Bearer $KEY\" ", name));
 }
 
 void warn_if_open(const ServeOptions& options) {
-  const bool local = options.host == "127.0.0.1" || options.host == "::1" ||
-                     options.host == "localhost" || !options.uds.empty();
+  const bool local = is_loopback_host(options.host) || !options.uds.empty();
   if (!local && options.api_keys.empty()) {
     log_warning(fmt::format(
         "event=open_server host={} note=\"anyone who can reach this address can use the model; "
         "set --api-key\"",
         options.host));
   }
+}
+
+// Ends the process soon whatever it is doing: a step, a large prompt, a client that does not read.
+void quit_soon() {
+  std::thread([] {
+    std::this_thread::sleep_for(kQuitLimit);
+    std::fflush(stderr);
+    std::_Exit(0);
+  }).detach();
+}
+
+// The keys of the command line and of the file, each once: each is a tenant.
+Result<void> gather_keys(ServeOptions& options) {
+  if (!options.api_key_file.empty()) {
+    ASSIGN_OR_RETURN(const std::vector<std::string> keys, read_api_keys(options.api_key_file));
+    options.api_keys.insert(options.api_keys.end(), keys.begin(), keys.end());
+  }
+  std::vector<std::string>& keys = options.api_keys;
+  std::ranges::sort(keys);
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  options.engine.num_tenants = std::max(1, static_cast<int32_t>(keys.size()));
+  options.engine.request_body_bytes = static_cast<int64_t>(options.limits.max_body_memory_bytes);
+  return {};
 }
 
 // Unready, then wait for the running requests, then end what is left.
@@ -137,6 +176,7 @@ void drain(const ServeOptions& options, const sigset_t& signals, Server& server,
     if (server.wait_streams(std::chrono::milliseconds(50))) break;
     if (wait_for_stop(signals, std::chrono::milliseconds(0))) {
       log_warning("event=drain_cut reason=\"second signal\"");
+      quit_soon();
       break;
     }
   }
@@ -147,8 +187,11 @@ void drain(const ServeOptions& options, const sigset_t& signals, Server& server,
 
 }  // namespace
 
-Result<void> serve(const ServeOptions& options) {
-  if (!options.log_level.empty()) RETURN_IF_ERROR(set_log_level(options.log_level));
+Result<void> serve(const ServeOptions& given) {
+  if (!given.log_level.empty()) RETURN_IF_ERROR(set_log_level(given.log_level));
+  ServeOptions options = given;
+  RETURN_IF_ERROR(gather_keys(options));
+  mallopt(M_MMAP_THRESHOLD, kMmapThresholdBytes);
   const auto start = std::chrono::steady_clock::now();
   const sigset_t signals = block_signals();
   MetricsRegistry metrics;

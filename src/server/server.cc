@@ -1,12 +1,15 @@
 // The server put together: listener, I/O threads, service.
 #include "server/server.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <mutex>
 #include <utility>
 
 #include "server/http/io_thread.h"
 #include "server/http/listener.h"
+#include "server/http/tls.h"
 #include "server/service.h"
 
 namespace pagoda {
@@ -15,27 +18,19 @@ namespace {
 // Time for the last events of open streams to reach their clients when the server stops.
 constexpr std::chrono::milliseconds kStopGrace{1000};
 
-HttpLimits limits_of(const ServerConfig& config) {
-  HttpLimits limits;
-  limits.max_header_bytes = config.max_header_bytes;
-  limits.max_body_bytes = config.max_body_bytes;
-  limits.max_stream_queue_bytes = config.max_stream_queue_bytes;
-  limits.idle_timeout = config.idle_timeout;
-  limits.read_timeout = config.read_timeout;
-  limits.write_timeout = config.write_timeout;
-  return limits;
-}
-
 }  // namespace
 
 // Destroyed from the bottom: first the listener, then the connections, then what they call.
 struct Server::Impl {
-  Impl(const ServerConfig& the_config, MetricsRegistry& metrics)
-      : config(the_config), service(the_config, metrics) {}
+  Impl(const ServerConfig& config, MetricsRegistry& metrics)
+      : body_memory(std::make_shared<MemoryBudget>(config.limits.max_body_memory_bytes)),
+        gate(config.connections),
+        service(config, metrics, {.gate = &gate, .body_memory = body_memory.get()}) {}
 
   void accept(int fd);
 
-  const ServerConfig config;
+  const std::shared_ptr<MemoryBudget> body_memory;
+  ConnectionGate gate;
   ApiService service;
   std::vector<std::unique_ptr<IoThread>> io_threads;
   std::unique_ptr<Listener> listener;
@@ -44,12 +39,20 @@ struct Server::Impl {
 
 // Called by the listener's thread only.
 void Server::Impl::accept(int fd) {
-  int32_t total = 0;
-  for (const auto& io : io_threads) total += io->num_connections();
-  if (total >= config.max_connections) return IoThread::refuse(fd, service);
+  const Peer peer = peer_of(fd);
+  ConnectionGate::Admission admission = gate.admit(peer);
+  const bool refused = admission.slot == nullptr || !admission.refusal.empty();
+  if (refused) service.connection_refused(admission.reason);
+  if (admission.slot == nullptr) {
+    ::close(fd);
+    return;
+  }
   const auto least = std::ranges::min_element(io_threads, {},
                                               [](const auto& io) { return io->num_connections(); });
-  (*least)->adopt(fd);
+  (*least)->adopt({.fd = fd,
+                   .from_this_host = peer.is_loopback,
+                   .slot = std::move(admission.slot),
+                   .refusal = std::move(admission.refusal)});
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
@@ -65,13 +68,19 @@ Result<std::unique_ptr<Server>> Server::listen(ServerConfig config, MetricsRegis
                             std::to_string(config.num_io_threads));
   }
   auto impl = std::make_unique<Impl>(config, metrics);
-  for (int32_t i = 0; i < config.num_io_threads; ++i) {
-    impl->io_threads.push_back(std::make_unique<IoThread>(impl->service, limits_of(config)));
+  IoResources resources{.body_memory = impl->body_memory};
+  if (!config.tls.empty()) {
+    ASSIGN_OR_RETURN(resources.tls, TlsContext::load(config.tls));
   }
-  ASSIGN_OR_RETURN(
-      impl->listener,
-      Listener::listen({.host = config.host, .port = config.port, .uds_path = config.uds_path},
-                       [raw = impl.get()](int fd) { raw->accept(fd); }));
+  for (int32_t i = 0; i < config.num_io_threads; ++i) {
+    impl->io_threads.push_back(std::make_unique<IoThread>(impl->service, config.limits, resources));
+  }
+  ASSIGN_OR_RETURN(impl->listener,
+                   Listener::listen({.host = config.host,
+                                     .port = config.port,
+                                     .uds_path = config.uds_path,
+                                     .scheme = resources.tls != nullptr ? "https" : "http"},
+                                    [raw = impl.get()](int fd) { raw->accept(fd); }));
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
@@ -104,7 +113,9 @@ void Server::stop() {
   const std::lock_guard lock(impl_->stop_mutex);
   begin_drain();
   impl_->listener->stop();
-  impl_->service.stop_side_thread();
+  // Clients get their last events before anything is waited for.
+  for (const auto& io : impl_->io_threads) io->begin_stop(kStopGrace);
+  impl_->service.stop_workers();
   for (const auto& io : impl_->io_threads) io->stop(kStopGrace);
 }
 

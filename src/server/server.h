@@ -13,6 +13,9 @@
 #include "base/result.h"
 #include "core/sampling_params.h"
 #include "engine/async_engine.h"
+#include "server/http/connection_gate.h"
+#include "server/http/limits.h"
+#include "server/http/tls_files.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -32,13 +35,16 @@ struct ServedModel {
   int64_t created = 0;                        // Unix seconds, shown by /v1/models
 };
 
-// Limits and addresses. Value type; all sizes in bytes.
+// Addresses, keys and limits. Value type; all sizes in bytes.
 struct ServerConfig {
   std::string host = "127.0.0.1";  // IPv4 or IPv6 address, or a name to resolve; ignored with uds
   int32_t port = 8000;             // 0: any free one
   std::string uds_path = {};       // not empty: a Unix socket (mode 0600) instead of host and port
-  std::vector<std::string> api_keys = {};         // empty: no key is asked for
-  std::vector<std::string> allowed_hosts = {};    // empty: any Host header
+  TlsFiles tls = {};               // both files set: HTTPS
+  std::vector<std::string> api_keys = {};  // empty: no key is asked for; else one tenant each
+  std::string admin_key = {};              // for /debug/state; empty: asked from this host only
+  // "*" is any. Empty: on a loopback address its names, else any.
+  std::vector<std::string> allowed_hosts = {};
   std::vector<std::string> allowed_origins = {};  // for browsers (CORS); "*" is any; empty: none
   bool any_model = false;  // answer whatever `model` a request names, else 404 for unknown ones
   // Where the seeds of requests without one come from; unset: the system's random source.
@@ -46,15 +52,9 @@ struct ServerConfig {
   std::string version = "0.1.0";
   std::string build = "dev";  // short commit id, shown in system_fingerprint
   int32_t num_io_threads = 2;
-  int32_t max_connections = 4096;
   int32_t max_choices = 128;  // n times the number of prompts, at most, in one request
-  size_t max_header_bytes = size_t{16} << 10;
-  size_t max_body_bytes = size_t{16} << 20;
-  size_t max_stream_queue_bytes = size_t{1} << 20;  // unsent output of one stream; more ends it
-  std::chrono::milliseconds idle_timeout{std::chrono::seconds(75)};   // between requests
-  std::chrono::milliseconds read_timeout{std::chrono::seconds(30)};   // of a request, plus its size
-                                                                      // at 16 KiB a second
-  std::chrono::milliseconds write_timeout{std::chrono::seconds(30)};  // one write to the client
+  ConnectionLimits connections = {};
+  HttpLimits limits = {};
 };
 
 // Listens, reads requests, renders and tokenises prompts, submits them to the engine and writes the
@@ -65,8 +65,8 @@ struct ServerConfig {
 class Server {
  public:
   // Binds and starts to answer at once: /health and all work get 503 "Loading model" until
-  // set_ready(). kInvalidArgument for a bad address, kUnavailable when the address cannot be bound;
-  // both name it.
+  // set_ready(). kInvalidArgument for a bad address or TLS file, kUnavailable when the address
+  // cannot be bound; all name it.
   static Result<std::unique_ptr<Server>> listen(ServerConfig config, MetricsRegistry& metrics);
   ~Server();
   Server(const Server&) = delete;

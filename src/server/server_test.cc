@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "server/test_support.h"
+#include "server/tls_test_support.h"
 
 namespace pagoda {
 namespace {
@@ -94,7 +95,7 @@ TEST(Server, StoppingEndsAStreamWithAnErrorEvent) {
 
 TEST(Server, TooManyConnectionsAreRefusedAndLeaveRoomWhenTheyGo) {
   ScriptRunner runner;
-  const TestServer test(runner, {.max_connections = 2});
+  const TestServer test(runner, {.connections = {.max_connections = 2}});
   HttpClient first = test.client();
   HttpClient second = test.client();
   EXPECT_EQ(first.get("/health").status, 200);
@@ -111,6 +112,144 @@ TEST(Server, TooManyConnectionsAreRefusedAndLeaveRoomWhenTheyGo) {
   }
   EXPECT_EQ(status, 200);
   EXPECT_EQ(first.get("/health").status, 200);
+}
+
+TEST(Server, OneAddressGetsItsShareOfConnectionsOnly) {
+  ScriptRunner runner;
+  const TestServer test(runner, {.connections = {.max_per_address = 1}});
+  HttpClient first = test.client();
+  EXPECT_EQ(first.get("/health").status, 200);
+  const HttpReply refused = test.client().get("/health");
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_THAT(refused.head, HasSubstr("Retry-After: 1\r\n"));
+  EXPECT_THAT(first.get("/metrics").body,
+              HasSubstr(R"(connections_refused_total{reason="connections_per_address"} 1)"));
+}
+
+class SecureServer : public testing::Test {
+ protected:
+  TestServer& server() {
+    if (!server_) {
+      ServerConfig config = {.tls = folder_.files()};
+      config.limits = limits_;
+      server_ = std::make_unique<TestServer>(runner_, config);
+    }
+    return *server_;
+  }
+  double refused_handshakes() {
+    HttpClient socket = server().client();
+    TlsClient client(socket.fd());
+    if (!client.connect()) return -1;
+    client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    const std::string all = client.read_to_end();
+    const std::string name = "pagoda:connections_refused_total{reason=\"tls_handshake\"} ";
+    const size_t at = all.find(name);
+    return at == std::string::npos ? 0 : std::stod(all.substr(at + name.size()));
+  }
+
+  TlsFolder folder_;
+  HttpLimits limits_;
+  ScriptRunner runner_;
+  StepGate gate_;
+  std::unique_ptr<TestServer> server_;
+};
+
+std::string secure_post(std::string_view path, std::string_view body) {
+  return "POST " + std::string(path) +
+         " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + std::string(body);
+}
+
+TEST_F(SecureServer, StreamsAndServesPipelinedRequestsOverEachVersion) {
+  EXPECT_TRUE(server().server->url().starts_with("https://127.0.0.1:"));
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    HttpClient socket = server().client();
+    TlsClient client(socket.fd(), version);
+    client.offer_protocols("\x02h2\x08http/1.1");
+    ASSERT_TRUE(client.connect());
+    EXPECT_EQ(client.chosen_protocol(), "http/1.1");
+    client.send(secure_post("/v1/chat/completions", kStream) +
+                "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    EXPECT_THAT(client.read_until("data: [DONE]"), HasSubstr("\"finish_reason\":\"stop\""));
+    EXPECT_THAT(client.read_to_end(), HasSubstr(R"({"status":"ok"})"));
+    EXPECT_TRUE(client.ended_cleanly()) << client.version();
+  }
+}
+
+TEST_F(SecureServer, ReadsALargeBodyOfManyRecords) {
+  HttpClient socket = server().client();
+  TlsClient client(socket.fd());
+  ASSERT_TRUE(client.connect());
+  const std::string filler(300000, ' ');  // JSON space: a large body, a small prompt
+  client.send(secure_post("/v1/completions", filler + R"({"prompt": "hi"})"));
+  EXPECT_THAT(client.read_until("\"usage\""), HasSubstr("200 OK"));
+}
+
+TEST_F(SecureServer, AClientThatLeavesEndsItsRequestInEitherWay) {
+  runner_.endless = true;
+  runner_.gate = &gate_;
+  for (const bool says_so : {true, false}) {
+    HttpClient socket = server().client();
+    TlsClient client(socket.fd());
+    ASSERT_TRUE(client.connect());
+    client.send(secure_post("/v1/chat/completions", kStream));
+    gate_.allow(1);
+    client.read_until("\"content\":\"H\"");
+    if (says_so) {
+      client.shutdown();  // close_notify, with the socket left open
+    } else {
+      socket.close();
+    }
+    EXPECT_TRUE(server().server->wait_streams(kPatience));
+    gate_.allow(2);
+    EXPECT_TRUE(server().engine.wait_idle(kPatience));
+  }
+  gate_.allow(1000000);
+  EXPECT_LE(server().engine.stats().num_generation_tokens, 2 * 3);
+}
+
+TEST_F(SecureServer, AFailedHandshakeIsClosedQuietlyAndCounted) {
+  HttpClient plain = server().client();
+  plain.send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_THAT(plain.read_to_end(), testing::Not(HasSubstr("HTTP/1.1")));
+  HttpClient old_socket = server().client();
+  TlsClient old(old_socket.fd(), TLS1_1_VERSION);
+  EXPECT_FALSE(old.connect());
+  EXPECT_EQ(refused_handshakes(), 2);
+}
+
+TEST_F(SecureServer, AHandshakeThatDoesNotGoOnIsCut) {
+  limits_.read_timeout = std::chrono::milliseconds(50);
+  HttpClient silent = server().client();
+  EXPECT_EQ(silent.read_to_end(), "");
+  HttpClient halfway = server().client();
+  halfway.send("\x16\x03\x01");  // the start of a ClientHello
+  EXPECT_EQ(halfway.read_to_end(), "");
+}
+
+TEST_F(SecureServer, StoppingSendsALastEventAndCloseNotify) {
+  runner_.endless = true;
+  runner_.gate = &gate_;
+  HttpClient socket = server().client();
+  TlsClient client(socket.fd());
+  ASSERT_TRUE(client.connect());
+  client.send(secure_post("/v1/chat/completions", kStream));
+  gate_.allow(1);
+  client.read_until("\"content\":\"H\"");
+  std::thread stopping([this] { server().server->stop(); });
+  EXPECT_THAT(client.read_to_end(), HasSubstr("data: [DONE]\n\n"));
+  EXPECT_TRUE(client.ended_cleanly());
+  socket.close();
+  stopping.join();
+  gate_.allow(1000000);
+}
+
+TEST_F(SecureServer, AMissingFileIsAnErrorThatNamesIt) {
+  MetricsRegistry metrics;
+  const auto listening =
+      Server::listen({.port = 0, .tls = {"/nonexistent.pem", "/nonexistent.pem"}}, metrics);
+  ASSERT_FALSE(listening.ok());
+  EXPECT_THAT(listening.error().message, HasSubstr("ssl-certfile '/nonexistent.pem'"));
 }
 
 TEST(Server, StopsTwiceAndWithoutEverBeingReady) {

@@ -8,7 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/check.h"
 #include "base/log.h"
+#include "server/debug_state.h"
 #include "server/openai/errors.h"
 #include "server/openai/generation.h"
 #include "server/openai/models.h"
@@ -16,15 +18,18 @@
 namespace pagoda {
 namespace {
 
-// About 2 ms of template and tokenizer on an I/O thread; what is larger goes to the side thread.
+// About 2 ms of template and tokenizer on an I/O thread; what is larger goes to the workers.
 constexpr size_t kInlineBodyBytes = size_t{16} << 10;
+// What may take longer than ordinary prompts should wait.
+constexpr size_t kHeavyBodyBytes = size_t{256} << 10;
+constexpr size_t kMaxQueuedBodies = 1024;
 
 // What a page may send: the OpenAI client for browsers describes itself in x-stainless headers.
 constexpr const char* kAllowedHeaders =
     "Authorization, Content-Type, X-Api-Key, X-Stainless-Arch, X-Stainless-Async, "
     "X-Stainless-Helper-Method, X-Stainless-Lang, X-Stainless-OS, X-Stainless-Package-Version, "
     "X-Stainless-Poll-Helper, X-Stainless-Retry-Count, X-Stainless-Runtime, "
-    "X-Stainless-Runtime-Version, X-Stainless-Timeout";
+    "X-Stainless-Runtime-Version, X-Stainless-Timeout, X-Pagoda-Priority, X-Request-Id";
 
 // Paths are served with and without the /v1 that base URLs may or may not have.
 std::string_view route_path(std::string_view path) {
@@ -43,14 +48,6 @@ bool matches(std::string_view pattern, std::string_view path) {
   return path == pattern;
 }
 
-// The Host header without its port.
-std::string_view host_name(std::string_view host) {
-  const size_t colon = host.rfind(':');
-  const bool in_brackets =
-      colon != std::string_view::npos && host.find(']', colon) != std::string_view::npos;
-  return colon == std::string_view::npos || in_brackets ? host : host.substr(0, colon);
-}
-
 HttpResponse json_response(const Json& body, int status = 200) {
   HttpResponse response;
   response.status = status;
@@ -58,41 +55,68 @@ HttpResponse json_response(const Json& body, int status = 200) {
   return response;
 }
 
+const char* refusal_reason(int status) {
+  switch (status) {
+    case 401: return "api_key";
+    case 403: return "operator_only";
+    case 421: return "host";
+    case 429: return "overloaded";
+    case 503: return "unavailable";
+    default: return "other";
+  }
+}
+
+// A body on its way through a worker, with its share of the memory for bodies.
+struct TakenBody {
+  std::string text;
+  MemoryCharge memory;
+};
+
+TakenBody take_body(HttpRequest& request) {
+  return {std::move(request.body), std::move(request.body_memory)};
+}
+
+Result<std::optional<Priority>> priority_of(const HttpRequest& request) {
+  const std::string_view value = request.header("x-pagoda-priority");
+  if (value.empty()) return std::optional<Priority>{};
+  if (equals_ignoring_case(value, "interactive")) return std::optional(Priority::kInteractive);
+  if (equals_ignoring_case(value, "background")) return std::optional(Priority::kBackground);
+  return invalid_argument(
+      fmt::format("X-Pagoda-Priority: '{}' is not interactive or background", value.substr(0, 40)),
+      "X-Pagoda-Priority");
+}
+
 }  // namespace
 
-ApiService::ApiService(const ServerConfig& config, MetricsRegistry& metrics)
-    : config_(config), keys_(config.api_keys), metrics_(metrics) {
-  side_thread_ = std::thread([this] {
-    while (!side_work_.closed()) {
-      side_work_.wait();
-      for (const auto& work : side_work_.take()) work();
-    }
-  });
+ApiService::ApiService(const ServerConfig& config, MetricsRegistry& metrics,
+                       const ConnectionState& state)
+    : config_(config),
+      access_(config),
+      metrics_(metrics),
+      connections_(state),
+      workers_(kMaxQueuedBodies) {
 }
 
-ApiService::~ApiService() {
-  stop_side_thread();
-}
-
-void ApiService::stop_side_thread() {
-  side_work_.close();
-  if (side_thread_.joinable()) side_thread_.join();
+void ApiService::stop_workers() {
+  workers_.stop();
 }
 
 std::span<const ApiService::Route> ApiService::routes() {
+  using enum Guard;
   static constexpr std::array kRoutes = {
-      Route{"GET", "/", false, false, &ApiService::root},
-      Route{"GET", "/health", true, false, &ApiService::health},
-      Route{"GET", "/ping", true, false, &ApiService::health},
-      Route{"POST", "/ping", true, false, &ApiService::health},
-      Route{"GET", "/version", false, false, &ApiService::version},
-      Route{"GET", "/metrics", false, false, &ApiService::metrics},
-      Route{"GET", "/models", false, true, &ApiService::list_models},
-      Route{"GET", "/models/", false, true, &ApiService::show_model},
-      Route{"POST", "/chat/completions", false, true, &ApiService::chat},
-      Route{"POST", "/completions", false, true, &ApiService::completion},
-      Route{"POST", "/tokenize", false, true, &ApiService::tokenize},
-      Route{"POST", "/detokenize", false, true, &ApiService::detokenize},
+      Route{"GET", "/", kKey, false, false, &ApiService::root},
+      Route{"GET", "/health", kNobody, false, false, &ApiService::health},
+      Route{"GET", "/ping", kNobody, false, false, &ApiService::health},
+      Route{"POST", "/ping", kNobody, false, false, &ApiService::health},
+      Route{"GET", "/version", kKey, false, false, &ApiService::version},
+      Route{"GET", "/metrics", kKey, false, false, &ApiService::metrics},
+      Route{"GET", "/debug/state", kOperator, false, false, &ApiService::debug_state},
+      Route{"GET", "/models", kKey, true, false, &ApiService::list_models},
+      Route{"GET", "/models/", kKey, true, false, &ApiService::show_model},
+      Route{"POST", "/chat/completions", kKey, true, true, &ApiService::chat},
+      Route{"POST", "/completions", kKey, true, true, &ApiService::completion},
+      Route{"POST", "/tokenize", kKey, true, false, &ApiService::tokenize},
+      Route{"POST", "/detokenize", kKey, true, false, &ApiService::detokenize},
   };
   return kRoutes;
 }
@@ -129,20 +153,58 @@ std::optional<Error> ApiService::not_serving() const {
   return std::nullopt;
 }
 
-std::optional<HttpResponse> ApiService::check_head(const HttpRequest& request) {
-  std::optional<HttpResponse> refusal;
-  const auto& hosts = config_.allowed_hosts;
-  const std::string_view path = route_path(request.path);
-  const bool is_public = std::ranges::any_of(
-      routes(), [path](const Route& route) { return route.is_public && route.path == path; });
-  if (!hosts.empty() &&
-      std::ranges::find(hosts, host_name(request.header("host"))) == hosts.end()) {
-    refusal = openai::status_response(421, "this server does not answer to that Host");
-  } else if (!is_public && request.method != "OPTIONS" && !keys_.accept(request)) {
-    refusal = openai::error_response(
-        {ErrorCode::kUnauthenticated, "Unauthorized: a valid API key is needed"});
+std::optional<Error> ApiService::no_place(const HttpRequest& request) const {
+  if (const auto refusal = not_serving()) return refusal;
+  const auto client = access_.identify(request);
+  if (!client.has_value()) return Error{ErrorCode::kUnauthenticated, "Unauthorized"};
+  const auto admitted =
+      deployment()->engine->check_admission(client->tenant, Priority::kInteractive);
+  if (!admitted.ok()) return admitted.error();
+  return std::nullopt;
+}
+
+std::optional<HttpResponse> ApiService::check_access(const HttpRequest& request) const {
+  if (!access_.accepts_host(request)) {
+    return openai::status_response(
+        421, fmt::format("this server does not answer to the Host '{}'; see --allowed-hosts",
+                         request.header("host").substr(0, 100)));
   }
-  if (refusal.has_value()) count("refused", request.method, refusal->status);
+  if (request.method == "OPTIONS") return std::nullopt;  // browsers ask these without a key
+  const std::string_view path = route_path(request.path);
+  Guard guard = Guard::kKey;
+  for (const Route& route : routes()) {
+    if (matches(route.path, path)) guard = route.guard;
+  }
+  if (guard == Guard::kNobody) return std::nullopt;
+  if (guard == Guard::kOperator) {
+    if (access_.is_operator(request)) return std::nullopt;
+    return openai::status_response(
+        403, config_.admin_key.empty()
+                 ? "this route answers this machine only; set --admin-key to ask from elsewhere"
+                 : "this route needs the admin key");
+  }
+  if (access_.identify(request).has_value()) return std::nullopt;
+  return openai::error_response(
+      {ErrorCode::kUnauthenticated, "Unauthorized: a valid API key is needed"});
+}
+
+std::optional<HttpResponse> ApiService::check_head(const HttpRequest& request) {
+  auto refusal = check_access(request);
+  if (!refusal.has_value() && request.method == "POST") {
+    // A small body is read all the same, for the connection can then go on.
+    const std::string_view length = request.header("content-length");
+    const bool is_large = length.size() > 5 || !request.header("expect").empty();
+    const std::string_view path = route_path(request.path);
+    const bool generates = std::ranges::any_of(
+        routes(), [path](const Route& route) { return route.generates && route.path == path; });
+    if (is_large && generates) {
+      if (const auto error = no_place(request)) refusal = openai::error_response(*error);
+    }
+  }
+  if (refusal.has_value()) {
+    count("refused", request.method, refusal->status);
+    count_refusal(refusal_reason(refusal->status));
+  }
   return refusal;
 }
 
@@ -154,7 +216,7 @@ void ApiService::handle(std::shared_ptr<HttpExchange> exchange) {
   dispatch(exchange);
 }
 
-void ApiService::dispatch(const std::shared_ptr<HttpExchange>& exchange) {
+void ApiService::dispatch(const ExchangePtr& exchange) {
   const HttpRequest& request = exchange->request();
   const std::string_view path = route_path(request.path);
   const std::string_view method =
@@ -172,6 +234,11 @@ void ApiService::dispatch(const std::shared_ptr<HttpExchange>& exchange) {
     if (refusal.has_value() && !only_reads) {
       return exchange->respond(openai::error_response(*refusal));
     }
+    if (route.generates) {
+      if (const auto full = no_place(request)) {
+        return exchange->respond(openai::error_response(*full));
+      }
+    }
     return (this->*route.handler)(exchange);
   }
   if (allow.empty()) {
@@ -183,8 +250,7 @@ void ApiService::dispatch(const std::shared_ptr<HttpExchange>& exchange) {
   exchange->respond(std::move(response));
 }
 
-void ApiService::answer_options(const std::shared_ptr<HttpExchange>& exchange,
-                                const std::string& allow) {
+void ApiService::answer_options(const ExchangePtr& exchange, const std::string& allow) {
   HttpResponse response;
   response.status = 204;
   response.headers = {{"Allow", allow + ", OPTIONS"},
@@ -195,16 +261,27 @@ void ApiService::answer_options(const std::shared_ptr<HttpExchange>& exchange,
 }
 
 HttpHeaders ApiService::common_headers(const HttpRequest& request) {
-  const auto& origins = config_.allowed_origins;
-  const std::string_view origin = request.header("origin");
-  const bool any = std::ranges::find(origins, "*") != origins.end();
-  if (origin.empty() || (!any && std::ranges::find(origins, origin) == origins.end())) return {};
-  return {{"Access-Control-Allow-Origin", any ? "*" : std::string(origin)}, {"Vary", "Origin"}};
+  return access_.cors_headers(request);
 }
 
-HttpResponse ApiService::protocol_error(int status, std::string_view message) {
-  count("protocol", "", status);
-  return openai::status_response(status, message);
+HttpResponse ApiService::protocol_error(const ProtocolError& error) {
+  count("protocol", "", error.status);
+  count_refusal(error.reason);
+  return openai::status_response(error.status, error.message);
+}
+
+void ApiService::connection_refused(std::string_view reason) {
+  metrics_
+      .counter("pagoda:connections_refused_total", "Connections ended before any request.",
+               {{"reason", std::string(reason)}})
+      .add();
+}
+
+void ApiService::count_refusal(std::string_view reason) {
+  metrics_
+      .counter("pagoda:requests_refused_total", "Requests refused before any work, by reason.",
+               {{"reason", std::string(reason)}})
+      .add();
 }
 
 void ApiService::count(std::string_view handler, std::string_view method, int status) {
@@ -220,6 +297,8 @@ void ApiService::count(std::string_view handler, std::string_view method, int st
 
 void ApiService::completed(const HttpRequest& request, const RequestLog& log, int status) {
   count(log.route, request.method, status);
+  const bool is_probe = log.route == "/health" || log.route == "/ping" || log.route == "/metrics";
+  if (!is_probe && (status == 429 || status == 503)) count_refusal(refusal_reason(status));
   const double total_ms = 1000 * seconds_between(request.received, real_clock().now());
   std::string line = fmt::format("request id={} method={} route={} status={} total_ms={:.1f}",
                                  request.id, request.method, log.route, status, total_ms);
@@ -232,106 +311,136 @@ void ApiService::completed(const HttpRequest& request, const RequestLog& log, in
   }
   if (!log.finish_reason.empty()) line += " finish=" + log.finish_reason;
   // Probes ask every few seconds and would bury the rest.
-  const bool is_probe = log.route == "/health" || log.route == "/ping" || log.route == "/metrics";
   is_probe ? log_debug(line) : log_info(line);
   const std::lock_guard lock(mutex_);
   if (--num_active_ == 0) idle_.notify_all();
 }
 
-void ApiService::root(const std::shared_ptr<HttpExchange>& exchange) {
+void ApiService::root(const ExchangePtr& exchange) {
   Json body = Json::object();
   body["name"] = "pagoda";
   body["version"] = config_.version;
   body["about"] = "OpenAI-compatible server; use this address with /v1 as the base URL";
   body["endpoints"] = Json::array();
   for (const Route& route : routes()) {
-    body["endpoints"].push_back(std::string(route.method) + " " + std::string(route.path));
+    const bool is_openai = route.needs_model && !route.path.ends_with("tokenize");
+    body["endpoints"].push_back(
+        fmt::format("{} {}{}", route.method, is_openai ? "/v1" : "", route.path));
   }
   exchange->respond(json_response(body));
 }
 
-void ApiService::health(const std::shared_ptr<HttpExchange>& exchange) {
+void ApiService::health(const ExchangePtr& exchange) {
   if (const auto refusal = not_serving())
     return exchange->respond(openai::error_response(*refusal));
   exchange->respond(json_response(Json{{"status", "ok"}}));
 }
 
-void ApiService::version(const std::shared_ptr<HttpExchange>& exchange) {
+void ApiService::version(const ExchangePtr& exchange) {
   exchange->respond(json_response(Json{{"version", config_.version}, {"build", config_.build}}));
 }
 
-void ApiService::metrics(const std::shared_ptr<HttpExchange>& exchange) {
+void ApiService::metrics(const ExchangePtr& exchange) {
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
   response.body = metrics_.render();
   exchange->respond(std::move(response));
 }
 
-void ApiService::list_models(const std::shared_ptr<HttpExchange>& exchange) {
+void ApiService::debug_state(const ExchangePtr& exchange) {
+  const auto served = deployment();
+  ServerState state;
+  state.uptime_s = seconds_between(started_, real_clock().now());
+  state.ready = served != nullptr;
+  state.draining = draining_;
+  state.num_connections = connections_.gate->num_connections();
+  state.num_addresses = connections_.gate->num_addresses();
+  state.num_active_requests = num_active();
+  state.num_bodies_waiting = workers_.num_queued();
+  state.body_memory_bytes = connections_.body_memory->used_bytes();
+  std::optional<EngineState> engine;
+  if (served != nullptr) engine = served->engine->state();
+  exchange->respond(json_response(pagoda::debug_state(config_, state, engine)));
+}
+
+void ApiService::list_models(const ExchangePtr& exchange) {
   exchange->respond(openai::list_models(*deployment()));
 }
 
-void ApiService::show_model(const std::shared_ptr<HttpExchange>& exchange) {
+void ApiService::show_model(const ExchangePtr& exchange) {
   constexpr std::string_view kPrefix = "/models/";
   const std::string_view path = route_path(exchange->request().path);
   exchange->respond(openai::show_model(*deployment(), path.substr(kPrefix.size())));
 }
 
-void ApiService::chat(const std::shared_ptr<HttpExchange>& exchange) {
+void ApiService::chat(const ExchangePtr& exchange) {
   generate(exchange, &openai::prepare_chat);
 }
 
-void ApiService::completion(const std::shared_ptr<HttpExchange>& exchange) {
+void ApiService::completion(const ExchangePtr& exchange) {
   generate(exchange, &openai::prepare_completion);
 }
 
-void ApiService::tokenize(const std::shared_ptr<HttpExchange>& exchange) {
+void ApiService::tokenize(const ExchangePtr& exchange) {
   answer(exchange, &openai::tokenize);
 }
 
-void ApiService::detokenize(const std::shared_ptr<HttpExchange>& exchange) {
+void ApiService::detokenize(const ExchangePtr& exchange) {
   answer(exchange, &openai::detokenize);
 }
 
-void ApiService::run_by_size(const std::shared_ptr<HttpExchange>& exchange,
-                             std::function<void()> work) {
-  if (exchange->request().body.size() <= kInlineBodyBytes) return work();
-  const bool accepted = side_work_.put([exchange, task = std::move(work)] {
+void ApiService::run_by_size(const ExchangePtr& exchange, std::function<void()> work) {
+  const size_t num_bytes = exchange->request().body.size();
+  if (num_bytes <= kInlineBodyBytes) return work();
+  const auto lane = num_bytes > kHeavyBodyBytes ? WorkPool::Lane::kHeavy : WorkPool::Lane::kLight;
+  const auto put = workers_.put(lane, [exchange, task = std::move(work)] {
+    if (exchange->ended()) {
+      take_body(exchange->request());  // nobody waits for it
+      return;
+    }
     try {
       task();
     } catch (const std::exception& e) {
-      log_error(fmt::format("side_thread.exception error=\"{}\"", e.what()));
+      log_error(fmt::format("worker.exception error=\"{}\"", e.what()));
       exchange->post([exchange] {
         exchange->respond(openai::error_response({ErrorCode::kInternal, "internal error"}));
       });
     }
   });
-  if (!accepted) {
-    exchange->respond(openai::error_response({ErrorCode::kUnavailable, "Server is shutting down"}));
-  }
+  if (put == WorkPool::Put::kTaken) return;
+  exchange->respond(openai::error_response(
+      put == WorkPool::Put::kFull
+          ? Error{ErrorCode::kOverloaded, "too many large requests are waiting to be read"}
+          : Error{ErrorCode::kUnavailable, "Server is shutting down"}));
 }
 
-void ApiService::generate(const std::shared_ptr<HttpExchange>& exchange, Prepare prepare) {
-  auto run = std::make_shared<openai::GenerationRun>(exchange, deployment());
+void ApiService::generate(const ExchangePtr& exchange, Prepare prepare) {
+  const HttpRequest& request = exchange->request();
+  const auto priority = priority_of(request);
+  const auto client = access_.identify(request);
+  if (!priority.ok()) return exchange->respond(openai::error_response(priority.error()));
+  CHECK(client.has_value());  // check_head() has seen to it
+  auto run = std::make_shared<openai::GenerationRun>(
+      exchange, deployment(), openai::RequestOrigin{.client = *client, .priority = *priority});
   run->watch();
   auto work = [exchange, run, prepare, deployment = deployment()] {
     std::optional<openai::ContextOverflow> overflow;
     // The body is read here only, and may be large: it goes with this scope.
-    const std::string body = std::move(exchange->request().body);
+    const TakenBody body = take_body(exchange->request());
     auto job =
-        std::make_shared<Result<openai::GenerationJob>>(prepare(body, *deployment, overflow));
+        std::make_shared<Result<openai::GenerationJob>>(prepare(body.text, *deployment, overflow));
     return [run, job, overflow] {
       job->ok() ? run->start(std::move(*job).value()) : run->refuse(job->error(), overflow);
     };
   };
-  if (exchange->request().body.size() <= kInlineBodyBytes) return work()();
+  if (request.body.size() <= kInlineBodyBytes) return work()();
   run_by_size(exchange, [exchange, work] { exchange->post(work()); });
 }
 
-void ApiService::answer(const std::shared_ptr<HttpExchange>& exchange, Endpoint endpoint) {
+void ApiService::answer(const ExchangePtr& exchange, Endpoint endpoint) {
   run_by_size(exchange, [exchange, endpoint, deployment = deployment()] {
-    const std::string body = std::move(exchange->request().body);
-    auto result = endpoint(body, *deployment);
+    const TakenBody body = take_body(exchange->request());
+    auto result = endpoint(body.text, *deployment);
     exchange->post([exchange, response = result.ok() ? std::move(result).value()
                                                      : openai::error_response(result.error())] {
       exchange->respond(response);

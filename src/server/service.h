@@ -12,76 +12,95 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 
-#include "base/mailbox.h"
+#include "base/clock.h"
 #include "base/metrics.h"
-#include "server/api_keys.h"
+#include "server/access.h"
+#include "server/http/connection_gate.h"
 #include "server/http/exchange.h"
 #include "server/openai/job.h"
 #include "server/server.h"
+#include "server/work_pool.h"
 
 namespace pagoda {
 
-// Thread-safe. Owns a side thread, on which large bodies are parsed, rendered and tokenised so that
+// What the service tells operators about the connections. Both outlive it.
+struct ConnectionState {
+  const ConnectionGate* gate = nullptr;
+  const MemoryBudget* body_memory = nullptr;
+};
+
+// Thread-safe. Owns the threads on which large bodies are parsed, rendered and tokenised, so that
 // no other connection waits for them. `metrics` must outlive it; it must outlive the I/O threads,
-// and the side thread must be stopped before the engine ends.
+// and the workers must be stopped before the engine ends.
 class ApiService : public HttpService {
  public:
-  ApiService(const ServerConfig& config, MetricsRegistry& metrics);
-  ~ApiService() override;
+  ApiService(const ServerConfig& config, MetricsRegistry& metrics, const ConnectionState& state);
 
   void set_ready(ServedModel model, AsyncEngine& engine);
   void begin_drain();
   bool wait_idle(std::chrono::milliseconds timeout);
   int32_t num_active() const;
-  void stop_side_thread();
+  void stop_workers();
 
   std::optional<HttpResponse> check_head(const HttpRequest& request) override;
   void handle(std::shared_ptr<HttpExchange> exchange) override;
   HttpHeaders common_headers(const HttpRequest& request) override;
-  HttpResponse protocol_error(int status, std::string_view message) override;
+  HttpResponse protocol_error(const ProtocolError& error) override;
+  void connection_refused(std::string_view reason) override;
   void completed(const HttpRequest& request, const RequestLog& log, int status) override;
 
- private:
+  // Who may ask for a route.
+  enum class Guard { kNobody, kKey, kOperator };
   struct Route {
     std::string_view method;
-    std::string_view path;   // without /v1; one that ends in '/' matches what begins with it
-    bool is_public = false;  // asked without a key
+    std::string_view path;  // without /v1; one that ends in '/' matches what begins with it
+    Guard guard = Guard::kKey;
     bool needs_model = false;
+    bool generates = false;  // takes a place in the engine's queue
     void (ApiService::*handler)(const std::shared_ptr<HttpExchange>&) = nullptr;
   };
   static std::span<const Route> routes();
 
-  void dispatch(const std::shared_ptr<HttpExchange>& exchange);
-  void answer_options(const std::shared_ptr<HttpExchange>& exchange, const std::string& allow);
-  std::shared_ptr<const openai::Deployment> deployment() const;
-  // The reason why no work is taken now, if there is one.
-  std::optional<Error> not_serving() const;
-  void count(std::string_view handler, std::string_view method, int status);
-  // Runs `work` here for a small body, else on the side thread.
-  void run_by_size(const std::shared_ptr<HttpExchange>& exchange, std::function<void()> work);
+ private:
+  using ExchangePtr = std::shared_ptr<HttpExchange>;
 
-  void root(const std::shared_ptr<HttpExchange>& exchange);
-  void health(const std::shared_ptr<HttpExchange>& exchange);
-  void version(const std::shared_ptr<HttpExchange>& exchange);
-  void metrics(const std::shared_ptr<HttpExchange>& exchange);
-  void list_models(const std::shared_ptr<HttpExchange>& exchange);
-  void show_model(const std::shared_ptr<HttpExchange>& exchange);
-  void chat(const std::shared_ptr<HttpExchange>& exchange);
-  void completion(const std::shared_ptr<HttpExchange>& exchange);
-  void tokenize(const std::shared_ptr<HttpExchange>& exchange);
-  void detokenize(const std::shared_ptr<HttpExchange>& exchange);
+  std::optional<HttpResponse> check_access(const HttpRequest& request) const;
+  void dispatch(const ExchangePtr& exchange);
+  void answer_options(const ExchangePtr& exchange, const std::string& allow);
+  std::shared_ptr<const openai::Deployment> deployment() const;
+  // The reason why no work is taken now, if there is one: loading, draining.
+  std::optional<Error> not_serving() const;
+  // The same, or that the engine's queue has no place for this client.
+  std::optional<Error> no_place(const HttpRequest& request) const;
+  void count(std::string_view handler, std::string_view method, int status);
+  void count_refusal(std::string_view reason);
+  // Runs `work` here for a small body, else on a worker. Refuses when those have too much to do.
+  void run_by_size(const ExchangePtr& exchange, std::function<void()> work);
+
+  void root(const ExchangePtr& exchange);
+  void health(const ExchangePtr& exchange);
+  void version(const ExchangePtr& exchange);
+  void metrics(const ExchangePtr& exchange);
+  void debug_state(const ExchangePtr& exchange);
+  void list_models(const ExchangePtr& exchange);
+  void show_model(const ExchangePtr& exchange);
+  void chat(const ExchangePtr& exchange);
+  void completion(const ExchangePtr& exchange);
+  void tokenize(const ExchangePtr& exchange);
+  void detokenize(const ExchangePtr& exchange);
 
   using Prepare = Result<openai::GenerationJob> (*)(std::string_view, const openai::Deployment&,
                                                     std::optional<openai::ContextOverflow>&);
-  void generate(const std::shared_ptr<HttpExchange>& exchange, Prepare prepare);
+  void generate(const ExchangePtr& exchange, Prepare prepare);
   using Endpoint = Result<HttpResponse> (*)(std::string_view, const openai::Deployment&);
-  void answer(const std::shared_ptr<HttpExchange>& exchange, Endpoint endpoint);
+  void answer(const ExchangePtr& exchange, Endpoint endpoint);
 
   const ServerConfig config_;
-  const ApiKeys keys_;
+  const AccessPolicy access_;
   MetricsRegistry& metrics_;
+  const ConnectionState connections_;
+  const TimePoint started_ = real_clock().now();
   std::atomic<bool> draining_ = false;
 
   mutable std::mutex mutex_;
@@ -89,8 +108,7 @@ class ApiService : public HttpService {
   std::shared_ptr<const openai::Deployment> deployment_;  // guarded by mutex_; null while loading
   int32_t num_active_ = 0;                                // guarded by mutex_
 
-  Mailbox<std::function<void()>> side_work_;
-  std::thread side_thread_;
+  WorkPool workers_;
 };
 
 }  // namespace pagoda

@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+
 #include "server/test_support.h"
 
 namespace pagoda {
@@ -87,6 +91,21 @@ TEST(Service, KeysGuardEverythingButTheProbes) {
   HttpClient client = test.client();
   EXPECT_EQ(client.get("/health").status, 200);
   EXPECT_EQ(client.get("/ping").status, 200);
+  for (const ApiService::Route& route : ApiService::routes()) {
+    const std::string path(route.path);
+    for (const std::string& asked : {path, "/v1" + path, path + "x", path + "/"}) {
+      for (const char* method : {route.method.data(), "BREW"}) {
+        client.send_request(method, asked);
+        const int status = client.read_reply().status;
+        const bool is_probe = path == "/health" || path == "/ping";
+        if (is_probe && asked != path + "x") {
+          EXPECT_NE(status, 401) << method << " " << asked;
+        } else {
+          EXPECT_TRUE(status == 401 || status == 403) << method << " " << asked << " " << status;
+        }
+      }
+    }
+  }
   for (const char* path : {"/", "/v1/models", "/metrics", "/version", "/nothing"}) {
     const HttpReply reply = client.get(path);
     EXPECT_EQ(reply.status, 401) << path;
@@ -98,7 +117,47 @@ TEST(Service, KeysGuardEverythingButTheProbes) {
   EXPECT_EQ(test.client().post("/v1/chat/completions", kHi).status, 401);
 }
 
-TEST(Service, TheHostIsCheckedOnlyWhenHostsAreNamed) {
+TEST(Service, OperatorsSeeTheStateAndOthersDoNot) {
+  ScriptRunner runner;
+  const TestServer test(runner, {.api_keys = {"user"}, .admin_key = "admin"});
+  HttpClient client = test.client();
+  EXPECT_EQ(client.get("/debug/state").status, 403);
+  EXPECT_EQ(client.get("/debug/state", "X-Api-Key: user\r\n").status, 403);
+  const HttpReply reply = client.get("/debug/state", "X-Api-Key: admin\r\n");
+  EXPECT_EQ(reply.status, 200);
+  const Json state = reply.json();
+  EXPECT_EQ(state["server"]["ready"], true);
+  EXPECT_EQ(state["server"]["num_connections"], 1);
+  EXPECT_TRUE(state["engine"]["requests"].is_array());
+  EXPECT_EQ(client.get("/v1/models", "X-Api-Key: admin\r\n").status, 401);
+}
+
+TEST(Service, AWrongHostIsA421WhateverIsAsked) {
+  ScriptRunner runner;
+  const TestServer test(runner);
+  HttpClient client = test.client();
+  for (const char* start :
+       {"GET /health", "OPTIONS /v1/models", "GET http://evil.example/health"}) {
+    client.send(std::string(start) + " HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+    EXPECT_EQ(client.read_reply().status, 421) << start;
+  }
+  client.send("GET http://localhost/health HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+  EXPECT_EQ(client.read_reply().status, 200);
+  EXPECT_THAT(client.get("/metrics").body,
+              HasSubstr(R"(pagoda:requests_refused_total{reason="host"} 3)"));
+}
+
+TEST(Service, TheRootListsPathsAsClientsUseThem) {
+  ScriptRunner runner;
+  const TestServer test(runner);
+  const Json endpoints = test.client().get("/").json()["endpoints"];
+  for (const char* line : {"POST /v1/chat/completions", "GET /v1/models", "POST /tokenize",
+                           "GET /health", "GET /debug/state"}) {
+    EXPECT_NE(std::ranges::find(endpoints, line), endpoints.end()) << line;
+  }
+}
+
+TEST(Service, TheHostIsCheckedWhenHostsAreNamed) {
   ScriptRunner runner;
   const TestServer test(runner, {.allowed_hosts = {"pagoda.example", "[::1]"}});
   HttpClient client = test.client();
@@ -117,6 +176,13 @@ TEST(Service, BrowsersOfAllowedOriginsMayReadReplies) {
               HasSubstr("Access-Control-Allow-Origin: https://chat.example\r\n"));
   EXPECT_THAT(client.get("/v1/models", "Origin: https://evil.example\r\n").head,
               Not(HasSubstr("Access-Control-Allow-Origin")));
+  client.send(
+      "OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+      "Origin: https://chat.example\r\nAccess-Control-Request-Method: POST\r\n\r\n");
+  const HttpReply preflight = client.read_reply();
+  EXPECT_EQ(preflight.status, 204);
+  EXPECT_THAT(preflight.head, HasSubstr("Access-Control-Allow-Methods: POST"));
+  EXPECT_THAT(preflight.head, Not(HasSubstr("Allow-Credentials")));
 }
 
 TEST(Service, RequestsAreCountedByRouteMethodAndStatus) {

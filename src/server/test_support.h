@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -97,8 +98,9 @@ class ScriptRunner : public ModelRunner {
     const bool ends = position >= length && !endless;
     SampledToken sampled;
     sampled.sequence_id = sequence.id;
-    const char byte = script[static_cast<size_t>(position % length)];
-    sampled.token = ends ? kEosToken : static_cast<unsigned char>(byte);
+    sampled.token =
+        ends ? kEosToken
+             : static_cast<unsigned char>(script[static_cast<size_t>(position % length)]);
     sampled.logprob = -0.5F;
     for (int32_t i = 0; i < sequence.sampling->num_logprobs; ++i) {
       sampled.top_logprobs.push_back({.token = (sampled.token + i) % kTestVocabSize,
@@ -121,8 +123,7 @@ struct HttpReply {
   }
   std::string error_message() const { return json()["error"].value("message", std::string()); }
   std::string error_param() const {
-    const Json body_json = json();
-    const Json& param = body_json["error"]["param"];
+    const Json param = json()["error"]["param"];
     return param.is_string() ? param.get<std::string>() : std::string();
   }
 };
@@ -162,7 +163,7 @@ class HttpClient {
   }
   void send_request(std::string_view method, std::string_view path, std::string_view body = {},
                     std::string_view headers = {}) {
-    send(std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: test\r\n" +
+    send(std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: localhost\r\n" +
          std::string(headers) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
          std::string(body));
   }
@@ -207,11 +208,7 @@ class HttpClient {
     }
     return reply;
   }
-  std::string read_to_end() {
-    while (receive()) {
-    }
-    return take(received_.size());
-  }
+  std::string read_to_end() { return read_bytes(std::string::npos); }
 
  private:
   bool receive() {
@@ -272,16 +269,19 @@ inline ServedModel make_served_model() {
   return model;
 }
 
-inline EngineConfig make_engine_config() {
-  return {.max_model_len = 4096, .vocab_size = kTestVocabSize};
+inline EngineConfig make_engine_config(const std::function<void(EngineConfig&)>& change = {}) {
+  EngineConfig config = {.max_model_len = 4096, .vocab_size = kTestVocabSize};
+  if (change) change(config);
+  return config;
 }
 
 // A server on a free port over an engine over a ScriptRunner, ready to serve.
 class TestServer {
  public:
   explicit TestServer(ScriptRunner& runner, ServerConfig config = {},
-                      ServedModel model = make_served_model())
-      : engine(runner, make_engine_config(), &metrics, "test-model") {
+                      ServedModel model = make_served_model(),
+                      const std::function<void(EngineConfig&)>& change = {})
+      : engine(runner, make_engine_config(change), &metrics, "test-model") {
     config.port = 0;
     auto listening = Server::listen(std::move(config), metrics);
     EXPECT_TRUE(listening.ok()) << (listening.ok() ? "" : listening.error().message);

@@ -60,7 +60,7 @@ def test_a_client_that_sends_nothing_keeps_nobody_waiting(server):
     with contextlib.ExitStack() as stack:
         for _ in range(50):
             plain = stack.enter_context(server.connect())
-            plain.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            plain.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         assert "New Delhi" in server.answer(CAPITAL)
 
 

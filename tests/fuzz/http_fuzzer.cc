@@ -32,10 +32,11 @@ class Echo : public pagoda::HttpService {
     exchange->write(request.body);
     exchange->end_stream();
   }
-  pagoda::HttpResponse protocol_error(int status, std::string_view message) override {
-    CHECK(status >= 400 && !message.empty());
-    return {.status = status, .body = std::string(message)};
+  pagoda::HttpResponse protocol_error(const pagoda::ProtocolError& error) override {
+    CHECK(error.status >= 400 && !error.message.empty() && !error.reason.empty());
+    return {.status = error.status, .body = error.message};
   }
+  void connection_refused(std::string_view) override {}
   pagoda::HttpHeaders common_headers(const pagoda::HttpRequest& request) override {
     return {{"X-Length", std::to_string(request.path.size())}};
   }
@@ -71,7 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t num_bytes) {
   static World world;
   std::array<int, 2> ends{};
   CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) == 0);
-  world.io_thread.adopt(ends[0]);
+  world.io_thread.adopt({.fd = ends[0]});
   if (num_bytes > 0) {
     (void)!send(ends[1], data, num_bytes, MSG_NOSIGNAL);  // what does not fit is not part of it
   }

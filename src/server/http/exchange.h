@@ -50,6 +50,9 @@ class HttpExchange {
   virtual void end_stream() = 0;
   virtual bool stream_started() const = 0;
 
+  // Whether the reply is complete or the client gone. Thread-safe: work for nobody can be dropped.
+  virtual bool ended() const = 0;
+
   // `callback` runs at most once, on the I/O thread, when the exchange ends early. It is dropped
   // when the reply is complete.
   virtual void on_end(std::function<void(EndCause)> callback) = 0;
@@ -57,6 +60,13 @@ class HttpExchange {
   // Runs `work` on the connection's I/O thread, in the order posted. Thread-safe. Dropped when the
   // thread has stopped. An exception in `work` ends the exchange with 500.
   virtual void post(std::function<void()> work) = 0;
+};
+
+// Why a connection answers a request itself.
+struct ProtocolError {
+  int status = 400;
+  std::string_view reason;  // a label of the metric: "slow", "body_size", "malformed", ...
+  std::string message;      // for the client
 };
 
 // What connections do with requests. Thread-safe: called from every I/O thread. Must outlive them.
@@ -70,8 +80,10 @@ class HttpService {
   virtual void handle(std::shared_ptr<HttpExchange> exchange) = 0;
   // Headers that every reply to this request carries (CORS).
   virtual HttpHeaders common_headers(const HttpRequest& request) = 0;
-  // The reply to something that is not HTTP, too large or too slow.
-  virtual HttpResponse protocol_error(int status, std::string_view message) = 0;
+  // The reply to something that is not HTTP, too large, too slow or more than there is room for.
+  virtual HttpResponse protocol_error(const ProtocolError& error) = 0;
+  // A connection ended before any request: `reason` is a label ("tls_handshake").
+  virtual void connection_refused(std::string_view reason) = 0;
   // Called once for each request after handle(), when its reply is written or its client is gone
   // (`status` is 499 when that was before any reply).
   virtual void completed(const HttpRequest& request, const RequestLog& log, int status) = 0;

@@ -1,6 +1,7 @@
 // The listening socket, in plain POSIX calls, and its accepting thread.
 #include "server/http/listener.h"
 
+#include <arpa/inet.h>
 #include <fmt/core.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -141,6 +142,14 @@ void set_options(int fd) {
 
 }  // namespace
 
+bool is_loopback_host(const std::string& host) {
+  in_addr v4{};
+  in6_addr v6{};
+  if (::inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  if (::inet_pton(AF_INET6, host.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
+  return host == "localhost";
+}
+
 struct Listener::Impl {
   Descriptor socket;
   Descriptor wake;
@@ -190,7 +199,7 @@ Result<std::unique_ptr<Listener>> Listener::listen(const ListenAddress& address,
     impl->port =
         ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6*>(&bound)->sin6_port
                                           : reinterpret_cast<const sockaddr_in*>(&bound)->sin_port);
-    impl->url = fmt::format("http://{}:{}", in_url(address.host), impl->port);
+    impl->url = fmt::format("{}://{}:{}", address.scheme, in_url(address.host), impl->port);
   } else {
     ASSIGN_OR_RETURN(impl->socket, bind_unix(address.uds_path));
     impl->uds_path = address.uds_path;

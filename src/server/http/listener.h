@@ -13,8 +13,12 @@ namespace pagoda {
 struct ListenAddress {
   std::string host = {};  // address or name; the first of its addresses that can be bound is taken
   int32_t port = 0;       // 0: any free one
-  std::string uds_path = {};  // not empty: a Unix socket of mode 0600 instead
+  std::string uds_path = {};    // not empty: a Unix socket of mode 0600 instead
+  std::string scheme = "http";  // of url()
 };
+
+// Whether `host` is "localhost" or an address that only this machine can reach.
+bool is_loopback_host(const std::string& host);
 
 // Owns the socket, the thread and, with uds_path, the socket file. A stale socket file (nobody
 // accepts on it) is replaced; a live one, or a file that is no socket, is an error.

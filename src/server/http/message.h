@@ -7,20 +7,23 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "server/http/memory_budget.h"
 
 namespace pagoda {
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
-// One request as read from the client: everything in it is untrusted. Value type.
+// One request as read from the client: everything in it is untrusted. Move-only.
 struct HttpRequest {
   std::string method;   // as sent: "GET"
-  std::string path;     // target up to '?', not percent-decoded
+  std::string path;     // target up to '?', not percent-decoded; without scheme and host
   std::string query;    // behind '?', may be empty
   HttpHeaders headers;  // names in lower case
   std::string body;
-  std::string id;        // the client's X-Request-Id where it is well formed, else drawn here
-  TimePoint received{};  // when the last byte was read
+  MemoryCharge body_memory;  // what `body` takes; who moves the body out moves this with it
+  std::string id;            // the client's X-Request-Id where it is well formed, else drawn here
+  TimePoint received{};      // when the last byte was read
+  bool from_this_host = false;  // over loopback or a Unix socket; by a proxy there it may be anyone
 
   // Value of the first header with this (lower-case) name; empty when there is none.
   std::string_view header(std::string_view name) const;

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <condition_variable>
@@ -39,8 +40,13 @@ class TestService : public HttpService {
     exchange->respond({.body = path == "/echo" ? exchange->request().body : "ok"});
   }
   HttpHeaders common_headers(const HttpRequest& /*request*/) override { return {}; }
-  HttpResponse protocol_error(int status, std::string_view message) override {
-    return {.status = status, .body = std::string(message)};
+  HttpResponse protocol_error(const ProtocolError& error) override {
+    return {.status = error.status, .body = error.message};
+  }
+  void connection_refused(std::string_view reason) override {
+    const std::lock_guard lock(mutex_);
+    refusals_.emplace_back(reason);
+    changed_.notify_all();
   }
   void completed(const HttpRequest& /*request*/, const RequestLog& /*log*/, int status) override {
     const std::lock_guard lock(mutex_);
@@ -63,34 +69,41 @@ class TestService : public HttpService {
     changed_.wait_for(lock, kPatience, [&] { return statuses_.size() >= count; });
     return statuses_;
   }
+  std::vector<std::string> wait_refusal() {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, kPatience, [this] { return !refusals_.empty(); });
+    return refusals_;
+  }
 
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::vector<std::string> refusals_;
   std::shared_ptr<HttpExchange> held_;
   std::vector<EndCause> causes_;
   std::vector<int> statuses_;
 };
 
-class Session : public testing::Test {
+class Connection : public testing::Test {
  protected:
-  HttpClient connect() {
-    if (!io_) io_ = std::make_unique<IoThread>(service_, limits_);
+  HttpClient connect(std::string refusal = {}) {
+    if (!io_) io_ = std::make_unique<IoThread>(service_, limits_, resources_);
     int ends[2] = {-1, -1};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     // Non-blocking is the session's end only.
     const int flags = ::fcntl(ends[0], F_GETFL);
     ::fcntl(ends[0], F_SETFL, flags | O_NONBLOCK);
-    io_->adopt(ends[0]);
+    io_->adopt({.fd = ends[0], .refusal = std::move(refusal)});
     return HttpClient(ends[1]);
   }
 
   HttpLimits limits_{.max_body_bytes = 100000};
   TestService service_;
+  IoResources resources_;
   std::unique_ptr<IoThread> io_;
 };
 
-TEST_F(Session, ServesOneRequestAfterAnotherOnAConnection) {
+TEST_F(Connection, ServesOneRequestAfterAnotherOnAConnection) {
   HttpClient client = connect();
   for (int i = 0; i < 3; ++i) {
     const HttpReply reply = client.post("/echo", "body " + std::to_string(i));
@@ -99,7 +112,7 @@ TEST_F(Session, ServesOneRequestAfterAnotherOnAConnection) {
   }
 }
 
-TEST_F(Session, AnswersPipelinedRequestsInOrder) {
+TEST_F(Connection, AnswersPipelinedRequestsInOrder) {
   HttpClient client = connect();
   std::string requests;
   for (const char* body : {"a", "bb", "ccc"}) {
@@ -112,7 +125,7 @@ TEST_F(Session, AnswersPipelinedRequestsInOrder) {
   EXPECT_EQ(client.read_reply().body, "ccc");
 }
 
-TEST_F(Session, KeepsAPipelinedRequestUntilTheOneBeforeIsAnswered) {
+TEST_F(Connection, KeepsAPipelinedRequestUntilTheOneBeforeIsAnswered) {
   HttpClient client = connect();
   client.send_request("GET", "/hold");
   const auto held = service_.wait_held();
@@ -122,7 +135,7 @@ TEST_F(Session, KeepsAPipelinedRequestUntilTheOneBeforeIsAnswered) {
   EXPECT_EQ(client.read_reply().body, "second");
 }
 
-TEST_F(Session, ReadsChunkedBodies) {
+TEST_F(Connection, ReadsChunkedBodies) {
   HttpClient client = connect();
   client.send(
       "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -131,13 +144,13 @@ TEST_F(Session, ReadsChunkedBodies) {
   EXPECT_EQ(client.get("/").status, 200);
 }
 
-TEST_F(Session, ReadsABodyOfManyPieces) {
+TEST_F(Connection, ReadsABodyOfManyPieces) {
   HttpClient client = connect();
   const std::string body(limits_.max_body_bytes, 'x');
   EXPECT_EQ(client.post("/echo", body).body, body);
 }
 
-TEST_F(Session, RefusesABodyBeyondTheLimitWhicheverWayItIsSent) {
+TEST_F(Connection, RefusesABodyBeyondTheLimitWhicheverWayItIsSent) {
   HttpClient announced = connect();
   announced.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100001\r\n\r\n");
   EXPECT_EQ(announced.read_reply().status, 413);
@@ -149,7 +162,7 @@ TEST_F(Session, RefusesABodyBeyondTheLimitWhicheverWayItIsSent) {
   EXPECT_EQ(chunked.read_reply().status, 413);
 }
 
-TEST_F(Session, AsksForTheBodyOfAClientThatExpectsIt) {
+TEST_F(Connection, AsksForTheBodyOfAClientThatExpectsIt) {
   HttpClient client = connect();
   client.send(
       "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
@@ -163,7 +176,66 @@ TEST_F(Session, AsksForTheBodyOfAClientThatExpectsIt) {
   EXPECT_EQ(refused.read_reply().status, 413);
 }
 
-TEST_F(Session, AnswersAHeadRequestWithoutABody) {
+TEST_F(Connection, AnswersAnUnacceptableHeadRequestWithoutABodyToo) {
+  HttpClient client = connect();
+  client.send("HEAD / HTTP/1.1\r\n\r\n");
+  const std::string all = client.read_to_end();
+  EXPECT_THAT(all, HasSubstr("400"));
+  EXPECT_TRUE(all.ends_with("\r\n\r\n")) << all;
+}
+
+TEST_F(Connection, TakesPathAndHostFromAnAbsoluteTarget) {
+  HttpClient client = connect();
+  client.send(
+      "POST http://other.example:80/echo?x=1 HTTP/1.1\r\nHost: ignored\r\nContent-Length: 2\r\n"
+      "\r\nhi");
+  EXPECT_EQ(client.read_reply().body, "hi");
+  client.send("GET HTTP://other.example HTTP/1.1\r\nHost: ignored\r\n\r\n");
+  EXPECT_EQ(client.read_reply().body, "ok");
+  client.send_request("GET", "/hold");
+  service_.wait_held();
+  HttpClient held_client = connect();
+  held_client.send("GET http://other.example/hold HTTP/1.1\r\nHost: ignored\r\n\r\n");
+  const auto held = service_.wait_held();
+  EXPECT_EQ(held->request().header("host"), "other.example");
+}
+
+TEST_F(Connection, TellsAClientWhyThereIsNoRoomForItsConnection) {
+  HttpClient client = connect("too many of you");
+  client.send_request("GET", "/");
+  const HttpReply reply = client.read_reply();
+  EXPECT_EQ(reply.status, 503);
+  EXPECT_EQ(reply.body, "too many of you");
+  EXPECT_EQ(client.read_to_end(), "");
+}
+
+TEST_F(Connection, RefusesTheBodyForWhichThereIsNoMemoryAndServesTheOthers) {
+  resources_.body_memory = std::make_shared<MemoryBudget>(120000);
+  const std::string large(90000, 'x');
+  HttpClient first = connect();
+  first.send_request("POST", "/hold", large);
+  auto held = service_.wait_held();
+  EXPECT_GE(resources_.body_memory->used_bytes(), large.size());
+  for (const char* framing :
+       {"Content-Length: 90000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n15f90\r\n"}) {
+    HttpClient second = connect();
+    second.send("POST /echo HTTP/1.1\r\nHost: x\r\n" + std::string(framing) + large);
+    EXPECT_EQ(second.read_reply().status, 503) << framing;
+    EXPECT_EQ(second.read_to_end(), "");
+  }
+  EXPECT_EQ(connect().post("/echo", "small").body, "small");
+  held->post([held] {
+    held->request().body_memory.release();
+    held->respond({.body = "done"});
+  });
+  EXPECT_EQ(first.read_reply().body, "done");
+  held.reset();
+  EXPECT_EQ(connect().post("/echo", large).body, large);
+  io_->stop(kPatience);
+  EXPECT_EQ(resources_.body_memory->used_bytes(), 0U);
+}
+
+TEST_F(Connection, AnswersAHeadRequestWithoutABody) {
   HttpClient client = connect();
   client.send_request("HEAD", "/");
   const HttpReply head = client.read_reply(true);
@@ -176,7 +248,7 @@ struct BadHead {
   int status;
 };
 
-TEST_F(Session, RefusesWhatIsNotGoodHttpAndCloses) {
+TEST_F(Connection, RefusesWhatIsNotGoodHttpAndCloses) {
   const std::string huge =
       "GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(20000, 'a') + "\r\n\r\n";
   const std::string target = "GET /" + std::string(9000, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -204,7 +276,7 @@ TEST_F(Session, RefusesWhatIsNotGoodHttpAndCloses) {
   }
 }
 
-TEST_F(Session, AnswersASlowSenderWith408) {
+TEST_F(Connection, AnswersASlowSenderWith408) {
   limits_.read_timeout = std::chrono::milliseconds(20);
   HttpClient in_head = connect();
   in_head.send("GET / HT");
@@ -214,14 +286,29 @@ TEST_F(Session, AnswersASlowSenderWith408) {
   EXPECT_EQ(in_body.read_reply().status, 408);
 }
 
-TEST_F(Session, ClosesAnIdleConnectionSilently) {
+TEST_F(Connection, ATrickleOfBytesDoesNotProlongAHead) {
+  limits_.read_timeout = std::chrono::milliseconds(100);
+  HttpClient client = connect();
+  const auto began = std::chrono::steady_clock::now();
+  std::string received;
+  // A byte every 5 ms, for far longer than the head may take.
+  for (int i = 0; i < 400 && received.empty(); ++i) {
+    client.send(i == 0 ? "GET / HTTP/1.1\r\nX: " : "a");
+    pollfd ready{.fd = client.fd(), .events = POLLIN, .revents = 0};
+    if (::poll(&ready, 1, 5) == 1) received = client.read_until("\r\n");
+  }
+  EXPECT_THAT(received, HasSubstr("408"));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(1500));
+}
+
+TEST_F(Connection, ClosesAnIdleConnectionSilently) {
   limits_.idle_timeout = std::chrono::milliseconds(20);
   HttpClient client = connect();
   EXPECT_EQ(client.get("/").status, 200);
   EXPECT_EQ(client.read_to_end(), "");
 }
 
-TEST_F(Session, RefusesByTheHeadAloneAndKeepsTheConnectionWhenNothingFollows) {
+TEST_F(Connection, RefusesByTheHeadAloneAndKeepsTheConnectionWhenNothingFollows) {
   HttpClient client = connect();
   EXPECT_EQ(client.get("/", "X-Refuse: 1\r\n").status, 401);
   EXPECT_EQ(client.get("/").status, 200);
@@ -230,7 +317,7 @@ TEST_F(Session, RefusesByTheHeadAloneAndKeepsTheConnectionWhenNothingFollows) {
   EXPECT_EQ(client.read_to_end(), "");
 }
 
-TEST_F(Session, EchoesAGoodRequestIdAndDrawsOneForAnother) {
+TEST_F(Connection, EchoesAGoodRequestIdAndDrawsOneForAnother) {
   HttpClient client = connect();
   EXPECT_THAT(client.get("/", "X-Request-Id: my-id\r\n").head,
               HasSubstr("X-Request-Id: my-id\r\n"));
@@ -239,7 +326,7 @@ TEST_F(Session, EchoesAGoodRequestIdAndDrawsOneForAnother) {
   EXPECT_THAT(drawn.head, testing::Not(HasSubstr("not good")));
 }
 
-TEST_F(Session, SpeaksHttp10WithoutChunks) {
+TEST_F(Connection, SpeaksHttp10WithoutChunks) {
   HttpClient client = connect();
   client.send("GET /hold HTTP/1.0\r\n\r\n");
   const auto held = service_.wait_held();
@@ -253,7 +340,7 @@ TEST_F(Session, SpeaksHttp10WithoutChunks) {
   EXPECT_THAT(reply.head, testing::Not(HasSubstr("chunked")));
 }
 
-TEST_F(Session, StreamsInChunksAndServesTheNextRequest) {
+TEST_F(Connection, StreamsInChunksAndServesTheNextRequest) {
   HttpClient client = connect();
   client.send_request("GET", "/hold");
   const auto held = service_.wait_held();
@@ -270,7 +357,7 @@ TEST_F(Session, StreamsInChunksAndServesTheNextRequest) {
   EXPECT_EQ(client.get("/").body, "ok");
 }
 
-TEST_F(Session, TellsTheHandlerWhenTheClientLeaves) {
+TEST_F(Connection, TellsTheHandlerWhenTheClientLeaves) {
   HttpClient client = connect();
   client.send_request("GET", "/hold");
   const auto held = service_.wait_held();
@@ -279,7 +366,7 @@ TEST_F(Session, TellsTheHandlerWhenTheClientLeaves) {
   EXPECT_THAT(service_.wait_completed(1), testing::ElementsAre(499));
 }
 
-TEST_F(Session, TakesAHalfClosedConnectionForALeavingClientEvenBehindAPipelinedRequest) {
+TEST_F(Connection, TakesAHalfClosedConnectionForALeavingClientEvenBehindAPipelinedRequest) {
   HttpClient client = connect();
   client.send_request("GET", "/hold");
   const auto held = service_.wait_held();
@@ -288,7 +375,34 @@ TEST_F(Session, TakesAHalfClosedConnectionForALeavingClientEvenBehindAPipelinedR
   EXPECT_THAT(service_.wait_cause(), testing::ElementsAre(EndCause::kClientGone));
 }
 
-TEST_F(Session, GivesUpOnAClientThatDoesNotRead) {
+TEST_F(Connection, AnswersAHalfClosedClientWhenThatIsAllowed) {
+  limits_.allow_half_close = true;
+  HttpClient client = connect();
+  client.send_request("GET", "/hold");
+  const auto held = service_.wait_held();
+  client.send_request("POST", "/echo", "second");
+  client.shut_sending();
+  held->post([held] { held->respond({.body = "first"}); });
+  EXPECT_EQ(client.read_reply().body, "first");
+  EXPECT_EQ(client.read_reply().body, "second");
+  EXPECT_EQ(client.read_to_end(), "");
+  EXPECT_THAT(service_.wait_completed(2), testing::ElementsAre(200, 200));
+}
+
+TEST_F(Connection, EndsAStreamAtItsNextWriteWhenAHalfClosedClientIsGone) {
+  limits_.allow_half_close = true;
+  HttpClient client = connect();
+  client.send_request("GET", "/hold");
+  const auto held = service_.wait_held();
+  client.shut_sending();
+  held->post([held] { held->start_stream({.body = "one"}); });
+  client.read_until("one");
+  client.close();
+  held->post([held] { held->write("two"); });
+  EXPECT_THAT(service_.wait_cause(), testing::ElementsAre(EndCause::kClientGone));
+}
+
+TEST_F(Connection, GivesUpOnAClientThatDoesNotRead) {
   limits_.max_stream_queue_bytes = 1000;
   HttpClient client = connect();
   client.send_request("GET", "/hold");
@@ -301,7 +415,7 @@ TEST_F(Session, GivesUpOnAClientThatDoesNotRead) {
   EXPECT_THAT(service_.wait_cause(), testing::ElementsAre(EndCause::kClientGone));
 }
 
-TEST_F(Session, GivesUpOnAWriteThatTakesTooLong) {
+TEST_F(Connection, GivesUpOnAWriteThatTakesTooLong) {
   limits_.write_timeout = std::chrono::milliseconds(20);
   limits_.min_bytes_per_second = int64_t{1} << 40;
   limits_.max_stream_queue_bytes = size_t{64} << 20;
@@ -315,7 +429,7 @@ TEST_F(Session, GivesUpOnAWriteThatTakesTooLong) {
   EXPECT_THAT(service_.wait_cause(), testing::ElementsAre(EndCause::kClientGone));
 }
 
-TEST_F(Session, AnExceptionIsA500ForItsRequestOnly) {
+TEST_F(Connection, AnExceptionIsA500ForItsRequestOnly) {
   HttpClient client = connect();
   EXPECT_EQ(client.get("/throw").status, 500);
   HttpClient other = connect();
@@ -326,7 +440,7 @@ TEST_F(Session, AnExceptionIsA500ForItsRequestOnly) {
   EXPECT_EQ(other.read_reply().status, 500);
 }
 
-TEST_F(Session, StoppingLetsTheHandlerSayALastWord) {
+TEST_F(Connection, StoppingLetsTheHandlerSayALastWord) {
   HttpClient client = connect();
   client.send_request("GET", "/hold");
   auto held = service_.wait_held();
@@ -347,7 +461,7 @@ TEST_F(Session, StoppingLetsTheHandlerSayALastWord) {
   EXPECT_EQ(io_->num_connections(), 0);
 }
 
-TEST_F(Session, CallsAfterTheEndAreWithoutEffect) {
+TEST_F(Connection, CallsAfterTheEndAreWithoutEffect) {
   HttpClient client = connect();
   client.send_request("GET", "/hold");
   const auto held = service_.wait_held();
@@ -359,7 +473,7 @@ TEST_F(Session, CallsAfterTheEndAreWithoutEffect) {
   held->write("nor this");
 }
 
-TEST_F(Session, ADrainingConnectionClosesAfterItsReply) {
+TEST_F(Connection, ADrainingConnectionClosesAfterItsReply) {
   HttpClient client = connect();
   EXPECT_EQ(client.get("/").status, 200);
   io_->begin_drain();

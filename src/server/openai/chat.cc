@@ -97,7 +97,9 @@ Result<Json> message_for_template(const Json& message, const std::string& path,
   Fields fields(message, path);
   std::string role = fields.string("role");
   if (std::ranges::find(kRoles, role) == kRoles.end()) {
-    fields.refuse("role", "must be system, developer, user, assistant or tool");
+    const Json* given = fields.find("role");
+    fields.refuse("role", "must be system, developer, user, assistant or tool, not " +
+                              (given == nullptr ? "absent" : quote(*given)));
   }
   RETURN_IF_ERROR(fields.status());
   // Most templates drop a role they do not know, and OpenAI's newer clients say developer.
@@ -152,7 +154,8 @@ void check_tools(Fields& fields) {
   } else if (tools != nullptr && !tools->empty() && !none) {
     fields.refuse("tools", R"(tool calls are not supported by this build; tool_choice "none" is)");
   } else if (choice != nullptr && !none && *choice != Json("auto")) {
-    fields.refuse("tool_choice", "tool calls are not supported by this build");
+    fields.refuse("tool_choice",
+                  quote(*choice) + R"(: tool calls are not supported by this build; "none" is)");
   }
 }
 
@@ -211,10 +214,23 @@ Result<void> check_message_sizes(const Json& messages, const Deployment& deploym
       "messages");
 }
 
+// Open WebUI asks for titles, tags and follow-ups like this, beside what its user waits for.
+// `messages`: as the template gets them.
+bool is_background_task(const Json& messages) {
+  size_t first = 0;
+  const auto content = [&messages](size_t i) -> std::string_view {
+    const auto it = messages[i].find("content");
+    if (it == messages[i].end() || !it->is_string()) return {};
+    return it->get_ref<const std::string&>();
+  };
+  if (messages.size() == 2 && messages[0]["role"] == "system" && content(0).empty()) first = 1;
+  return messages.size() == first + 1 && content(first).starts_with("### Task:");
+}
+
 }  // namespace
 
 Result<std::vector<TokenId>> render_chat(const Json& body, Fields& fields,
-                                         const Deployment& deployment) {
+                                         const Deployment& deployment, bool* is_background) {
   const ServedModel& model = deployment.model;
   if (model.chat_template == nullptr) {
     return invalid_argument("this model has no chat template; use /v1/completions", "messages");
@@ -231,6 +247,7 @@ Result<std::vector<TokenId>> render_chat(const Json& body, Fields& fields,
   Json variables = Json::object();
   ASSIGN_OR_RETURN(variables["messages"], messages_for_template(fields, knows_developer));
   RETURN_IF_ERROR(check_message_sizes(variables["messages"], deployment));
+  if (is_background != nullptr) *is_background = is_background_task(variables["messages"]);
   variables["add_generation_prompt"] = adds_prompt;
   variables["bos_token"] = model.bos_token;
   variables["eos_token"] = model.eos_token;
@@ -281,7 +298,9 @@ Result<GenerationJob> prepare_chat(std::string_view body, const Deployment& depl
   RETURN_IF_ERROR(fields.status());
 
   PromptJob prompt;
-  ASSIGN_OR_RETURN(prompt.token_ids, render_chat(json, fields, deployment));
+  bool is_background = false;
+  ASSIGN_OR_RETURN(prompt.token_ids, render_chat(json, fields, deployment, &is_background));
+  if (is_background && fields.find("priority") == nullptr) job.priority = Priority::kBackground;
   RETURN_IF_ERROR(fit_context(prompt, asked, job, deployment, overflow));
   job.prompts.push_back(std::move(prompt));
   return job;

@@ -1,6 +1,7 @@
 // The one table from ErrorCode to HTTP status and error type.
 #include "server/openai/errors.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -38,11 +39,13 @@ Json body_of(const Mapping& mapping, std::string_view message, std::string_view 
   return body;
 }
 
-HttpResponse response_of(int status, const Json& body) {
+HttpResponse response_of(int status, const Json& body, int32_t retry_after_s = 0) {
   HttpResponse response;
   response.status = status;
   response.body = dump_json(body);
-  if (status == 429 || status == 503) response.headers.emplace_back("Retry-After", "1");
+  if (status == 429 || status == 503) {
+    response.headers.emplace_back("Retry-After", std::to_string(std::max(1, retry_after_s)));
+  }
   if (status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
   return response;
 }
@@ -63,12 +66,14 @@ Json error_json(const Error& error, const std::optional<ContextOverflow>& overfl
 }
 
 HttpResponse error_response(const Error& error, const std::optional<ContextOverflow>& overflow) {
-  return response_of(http_status(error.code), error_json(error, overflow));
+  return response_of(http_status(error.code), error_json(error, overflow), error.retry_after_s);
 }
 
 HttpResponse status_response(int status, std::string_view message) {
   const char* type = status >= 500 ? "InternalServerError" : "BadRequestError";
+  if (status == 403) type = "permission_error";
   if (status == 404) type = "NotFoundError";
+  if (status == 503) type = "unavailable_error";
   return response_of(status, body_of({status, type}, message, {}));
 }
 

@@ -43,5 +43,15 @@ TEST(Errors, AClientThatMayComeBackIsToldWhen) {
   EXPECT_TRUE(error_response(invalid_argument("never")).headers.empty());
 }
 
+TEST(Errors, RetryAfterIsWhatTheEngineSaysAndAtLeastASecond) {
+  const auto retry_after = [](int32_t seconds) {
+    Error error{ErrorCode::kOverloaded, "full"};
+    error.retry_after_s = seconds;
+    return error_response(error).headers.at(0);
+  };
+  EXPECT_EQ(retry_after(17), (std::pair<std::string, std::string>("Retry-After", "17")));
+  EXPECT_EQ(retry_after(0).second, "1");
+}
+
 }  // namespace
 }  // namespace pagoda::openai

@@ -30,8 +30,9 @@ int64_t num_characters(const std::string& text) {
 }  // namespace
 
 GenerationRun::GenerationRun(std::shared_ptr<HttpExchange> exchange,
-                             std::shared_ptr<const Deployment> deployment)
-    : exchange_(std::move(exchange)), deployment_(std::move(deployment)) {
+                             std::shared_ptr<const Deployment> deployment,
+                             const RequestOrigin& origin)
+    : exchange_(std::move(exchange)), deployment_(std::move(deployment)), origin_(origin) {
 }
 
 void GenerationRun::watch() {
@@ -86,6 +87,9 @@ void GenerationRun::submit_all() {
     request.sampling.seed = job_.seed.has_value() ? *job_.seed : deployment_->draw_seed();
     request.n = job_.n;
     request.arrival = exchange_->request().received;
+    request.priority = origin_.priority.value_or(job_.priority);
+    request.tenant = origin_.client.tenant;
+    request.cache_salt = cache_salt(origin_.client, job_.cache_salt);
     auto id = deployment_->engine->submit(std::move(request),
                                           std::make_shared<RunSink>(shared_from_this(), i));
     if (!id.ok()) {

@@ -12,11 +12,18 @@
 #include "base/result.h"
 #include "engine/async_engine.h"
 #include "engine/output_processor.h"
+#include "server/api_keys.h"
 #include "server/http/exchange.h"
 #include "server/openai/job.h"
 #include "server/openai/reply.h"
 
 namespace pagoda::openai {
+
+// Whose request it is, and what its head says of its haste (unset: nothing).
+struct RequestOrigin {
+  Client client;
+  std::optional<Priority> priority = {};
+};
 
 // Submits the prompts, turns outputs into text and writes the reply. When the client leaves, in
 // whatever state, what it submitted is aborted. Held by its exchange (until the reply is complete)
@@ -25,7 +32,7 @@ namespace pagoda::openai {
 class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
  public:
   GenerationRun(std::shared_ptr<HttpExchange> exchange,
-                std::shared_ptr<const Deployment> deployment);
+                std::shared_ptr<const Deployment> deployment, const RequestOrigin& origin);
 
   // From now on a leaving client ends the run. Call once, before the rest.
   void watch();
@@ -66,6 +73,7 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
 
   std::shared_ptr<HttpExchange> exchange_;
   std::shared_ptr<const Deployment> deployment_;
+  const RequestOrigin origin_;
   GenerationJob job_;
   std::optional<ReplyWriter> writer_;
   std::vector<RequestId> request_ids_;  // by prompt

@@ -1,6 +1,7 @@
 // Tests of requests from the socket to the engine and back.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include "server/test_support.h"
 
@@ -293,21 +294,178 @@ TEST_F(Generation, AFullQueueIsA429WithATimeToComeBack) {
   for (int i = 0; i < 200 && num_refused == 0; ++i) {
     clients.push_back(HttpClient::to_port((*listening)->port()));
     clients.back().send_request("POST", kCompletions, completion_body(R"("n": 8)"));
-    // Only a refusal answers while the gate is shut.
+    // Refused for its fields while there is room, and before they are read when there is none.
     HttpClient prober = HttpClient::to_port((*listening)->port());
     const HttpReply reply = prober.post(kCompletions, completion_body(R"("n": 0)"));
-    EXPECT_EQ(reply.status, 400);
-    char byte = 0;
-    if (::recv(clients.back().fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1) {
-      const HttpReply refused = clients.back().read_reply();
-      EXPECT_EQ(refused.status, 429);
-      EXPECT_THAT(refused.head, HasSubstr("Retry-After: 1\r\n"));
+    if (reply.status == 429) {
+      EXPECT_THAT(reply.head, HasSubstr("Retry-After: "));
+      EXPECT_EQ(reply.json()["error"]["type"], "overloaded_error");
       ++num_refused;
+    } else {
+      EXPECT_EQ(reply.status, 400);
     }
   }
   EXPECT_EQ(num_refused, 1);
   gate_.allow(1000000);
   (*listening)->stop();
+}
+
+TEST_F(Generation, ALeavingClientEndsEveryPromptOfItsRequestAndNobodyElses) {
+  runner_.endless = true;
+  runner_.gate = &gate_;
+  HttpClient other = server().client();
+  other.send_request("POST", kCompletions, completion_body(R"("max_tokens": 40)"));
+  HttpClient client = server().client();
+  client.send_request("POST", kCompletions,
+                      R"({"prompt": ["a", "b", "c"], "n": 2, "max_tokens": 1000})");
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (server().engine.stats().num_accepted_requests < 4 &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::yield();
+  }
+  gate_.allow(3);
+  client.close();
+  while (server().server->num_active_requests() > 1 &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::yield();
+  }
+  gate_.allow(1000000);
+  EXPECT_EQ(other.read_reply().json()["usage"]["completion_tokens"], 40);
+  expect_engine_is_clean();
+  EXPECT_LE(server().engine.stats().num_generation_tokens, 40 + 6 * 5);
+}
+
+TEST_F(Generation, ALeavingClientEndsARequestWhoseBodyIsStillBeingPrepared) {
+  const std::string large(size_t{2} << 20, ' ');  // JSON space, before a small prompt
+  for (int i = 0; i < 10; ++i) {
+    HttpClient client = server().client();
+    client.send_request("POST", kChat, large + chat_body(R"("max_tokens": 1000)"));
+  }
+  EXPECT_EQ(post(kChat, chat_body()).status, 200);
+  EXPECT_TRUE(server().server->wait_streams(kPatience));
+  expect_engine_is_clean();
+}
+
+// Requests that do not end, so that /debug/state shows them.
+class Admission : public Generation {
+ protected:
+  void SetUp() override {
+    runner_.endless = true;
+    runner_.gate = &gate_;
+  }
+  void TearDown() override { gate_.allow(1000000); }
+  Json requests(size_t count) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    for (;;) {
+      const Json state = server().client().get("/debug/state", headers_).json();
+      const Json& found = state["engine"]["requests"];
+      if (found.size() >= count || std::chrono::steady_clock::now() > deadline) return found;
+      gate_.allow(1);  // the state is taken between steps
+    }
+  }
+  std::string headers_;
+};
+
+constexpr const char* kTask =
+    R"({"messages": [{"role": "user", "content": "### Task:\nName this chat."}])";
+
+TEST_F(Admission, TasksOfTheInterfaceAreBackgroundUnlessSaidOtherwise) {
+  struct Case {
+    std::string body;
+    std::string headers;
+    const char* priority;
+  };
+  const std::string in_parts =
+      R"({"messages": [{"role": "system", "content": ""},)"
+      R"( {"role": "user", "content": [{"type": "text", "text": "### Task: tags"}]}]})";
+  const std::string in_talk =
+      R"({"messages": [{"role": "user", "content": "### Task:"},)"
+      R"( {"role": "assistant", "content": "?"}, {"role": "user", "content": "hi"}]})";
+  const std::string background = "X-Pagoda-Priority: background\r\n";
+  const Case cases[] = {
+      {std::string(kTask) + "}", "", "background"},
+      {in_parts, "", "background"},
+      {in_talk, "", "interactive"},
+      {chat_body(), "", "interactive"},
+      {std::string(kTask) + R"(, "priority": 0})", "", "interactive"},
+      {std::string(kTask) + "}", "X-Pagoda-Priority: Interactive\r\n", "interactive"},
+      {chat_body(R"("priority": 5)"), "", "background"},
+      {chat_body(R"("priority": "background")"), "", "background"},
+      {chat_body(R"("priority": "interactive")"), background, "background"},
+  };
+  std::vector<HttpClient> clients;
+  for (const Case& one : cases) {
+    clients.push_back(server().client());
+    clients.back().send_request("POST", kChat, one.body, one.headers);
+    const Json found = requests(clients.size());
+    ASSERT_EQ(found.size(), clients.size());
+    EXPECT_EQ(found.back()["priority"], one.priority) << one.body << one.headers;
+  }
+  EXPECT_EQ(server().client().post(kChat, chat_body(), "X-Pagoda-Priority: now\r\n").status, 400);
+}
+
+TEST_F(Admission, EachKeyIsATenant) {
+  server_ = std::make_unique<TestServer>(runner_, ServerConfig{.api_keys = {"a", "b"}},
+                                         make_served_model(),
+                                         [](EngineConfig& config) { config.num_tenants = 2; });
+  headers_ = "X-Api-Key: a\r\n";
+  std::vector<HttpClient> clients;
+  for (const char* key : {"a", "b"}) {
+    clients.push_back(server().client());
+    clients.back().send_request("POST", kChat, chat_body(),
+                                "X-Api-Key: " + std::string(key) + "\r\n");
+    const Json found = requests(clients.size());
+    ASSERT_EQ(found.size(), clients.size());
+    EXPECT_EQ(found.back()["tenant"], *key - 'a');
+  }
+}
+
+TEST_F(Admission, ARequestThatWaitedTooLongIsA429StreamedOrNot) {
+  server_ = std::make_unique<TestServer>(
+      runner_, ServerConfig{}, make_served_model(),
+      [](EngineConfig& config) { config.max_queue_time = std::chrono::milliseconds(20); });
+  HttpClient first = server().client();
+  // Takes every place of a step.
+  first.send_request("POST", kCompletions, completion_body(R"("n": 64, "max_tokens": 4000)"));
+  requests(1);
+  for (const char* fields : {R"("stream": true)", R"("stream": false)"}) {
+    HttpClient waiting = server().client();
+    waiting.send_request("POST", kChat, chat_body(fields));
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    pollfd ready{.fd = waiting.fd(), .events = POLLIN, .revents = 0};
+    while (::poll(&ready, 1, 1) == 0 && std::chrono::steady_clock::now() < deadline) {
+      gate_.allow(1);
+    }
+    const HttpReply reply = waiting.read_reply();
+    EXPECT_EQ(reply.status, 429) << fields;
+    EXPECT_THAT(reply.head, HasSubstr("Retry-After: "));
+    EXPECT_EQ(reply.json()["error"]["type"], "overloaded_error");
+  }
+  first.close();
+}
+
+TEST_F(Admission, AFullQueueRefusesALargeBodyBeforeItIsSent) {
+  server_ = std::make_unique<TestServer>(
+      runner_, ServerConfig{}, make_served_model(),
+      [](EngineConfig& config) { config.max_num_queued_requests = 1; });
+  HttpClient running = server().client();
+  running.send_request("POST", kCompletions, completion_body(R"("n": 64, "max_tokens": 4000)"));
+  requests(1);
+  gate_.allow(1);
+  std::vector<HttpClient> waiting;
+  HttpReply reply;
+  for (int i = 0; i < 50 && reply.status != 429; ++i) {
+    waiting.push_back(server().client());
+    waiting.back().send_request("POST", kChat, chat_body());
+    HttpClient large = server().client();
+    large.send(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+        "Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n");
+    reply = large.read_reply();
+  }
+  EXPECT_EQ(reply.status, 429);
+  EXPECT_THAT(reply.head, HasSubstr("Retry-After: "));
+  EXPECT_THAT(reply.head, HasSubstr("Connection: close"));
 }
 
 }  // namespace

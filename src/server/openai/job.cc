@@ -19,6 +19,7 @@ constexpr size_t kMaxStopStrings = 16;
 constexpr size_t kMaxStopBytes = 1024;
 constexpr size_t kMaxStopTokenIds = 256;
 constexpr size_t kMaxLogitBiases = 4096;
+constexpr size_t kMaxCacheSaltBytes = 128;
 
 // Documented fields that this build does not have. Used with effect they are refused by name.
 constexpr std::array kUnsupportedFields = {"structured_outputs",
@@ -42,8 +43,6 @@ constexpr std::array kUnsupportedFields = {"structured_outputs",
                                            "mm_processor_kwargs",
                                            "audio",
                                            "web_search_options",
-                                           "priority",
-                                           "cache_salt",
                                            "repetition_detection",
                                            "functions",
                                            "thinking_token_budget"};
@@ -77,8 +76,10 @@ void refuse_unsupported(Fields& fields) {
   }
   if (const Json* format = fields.find("response_format")) {
     const auto type = format->is_object() ? format->find("type") : format->end();
-    if (!format->is_object() || type == format->end() || *type != "text") {
-      fields.refuse("response_format", R"(only {"type": "text"} is supported by this build)");
+    const bool has_type = format->is_object() && type != format->end();
+    if (!has_type || *type != "text") {
+      fields.refuse("response_format", R"(only {"type": "text"} is supported by this build, not )" +
+                                           (has_type ? "type " + quote(*type) : describe(*format)));
     }
   }
   if (const Json* modalities = fields.find("modalities")) {
@@ -100,8 +101,8 @@ void read_logit_bias(Fields& fields, int32_t vocab_size, SamplingParams& samplin
     int32_t id = -1;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
     if (error != std::errc() || end != key.data() + key.size() || id < 0 || id >= vocab_size) {
-      fields.refuse("logit_bias",
-                    fmt::format("every key must be a token id in [0, {})", vocab_size));
+      fields.refuse("logit_bias", fmt::format("every key must be a token id in [0, {}), not '{}'",
+                                              vocab_size, key.substr(0, 40)));
       return;
     }
     const double bias = value.is_number() ? value.get<double>() : 1e9;
@@ -191,7 +192,31 @@ void read_stream_options(Fields& fields, GenerationJob& job) {
   Fields inner(*options, fields.path("stream_options"));
   job.include_usage = inner.boolean("include_usage", false);
   job.continuous_usage_stats = inner.boolean("continuous_usage_stats", false);
-  if (!inner.ok()) fields.refuse("stream_options", "its fields must be booleans");
+  if (!inner.ok()) fields.refuse(inner.status().error());
+}
+
+// vLLM's field (an integer, larger is later), or this server's words for it.
+void read_priority(Fields& fields, GenerationJob& job) {
+  const Json* priority = fields.find("priority");
+  if (priority == nullptr) return;
+  constexpr IntegerRange kRange = {.min = -1'000'000'000, .max = 1'000'000'000};
+  if (*priority == Json("background") || *priority == Json("interactive")) {
+    job.priority = *priority == Json("background") ? Priority::kBackground : Priority::kInteractive;
+  } else if (const auto number = as_integer(*priority, kRange)) {
+    job.priority = *number > 0 ? Priority::kBackground : Priority::kInteractive;
+  } else {
+    fields.refuse(
+        "priority",
+        R"(must be "interactive", "background" or an integer (above 0: background), not )" +
+            describe(*priority));
+  }
+}
+
+void read_cache_salt(Fields& fields, GenerationJob& job) {
+  job.cache_salt = fields.string("cache_salt");
+  if (job.cache_salt.size() <= kMaxCacheSaltBytes) return;
+  fields.refuse("cache_salt", fmt::format("has {} bytes, the limit is {}", job.cache_salt.size(),
+                                          kMaxCacheSaltBytes));
 }
 
 void read_seed(Fields& fields, GenerationJob& job) {
@@ -260,6 +285,8 @@ void read_common(Fields& fields, const Deployment& deployment, GenerationJob& jo
   read_text_options(fields, job.text);
   read_stream_options(fields, job);
   read_seed(fields, job);
+  read_priority(fields, job);
+  read_cache_salt(fields, job);
   job.n = static_cast<int32_t>(fields.integer("n", {.min = 1, .max = deployment.max_choices}, 1));
 }
 

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "core/sampling_params.h"
 #include "engine/output_processor.h"
+#include "engine/request.h"
 #include "server/openai/errors.h"
 #include "server/openai/schema.h"
 #include "server/server.h"
@@ -56,6 +57,8 @@ struct GenerationJob {
   std::optional<uint64_t> seed;    // the client's
   int32_t n = 1;                   // choices for each prompt
   TextOptions text;
+  Priority priority = Priority::kInteractive;
+  std::string cache_salt;  // the client's own
   bool stream = false;
   bool include_usage = false;
   bool continuous_usage_stats = false;
@@ -68,9 +71,10 @@ Result<GenerationJob> prepare_chat(std::string_view body, const Deployment& depl
 Result<GenerationJob> prepare_completion(std::string_view body, const Deployment& deployment,
                                          std::optional<ContextOverflow>& overflow);
 
-// Messages, tools and template arguments of a chat body to token ids.
+// Messages, tools and template arguments of a chat body to token ids. `is_background`, which may be
+// null, becomes whether the messages are a task that nobody waits for.
 Result<std::vector<TokenId>> render_chat(const Json& body, Fields& fields,
-                                         const Deployment& deployment);
+                                         const Deployment& deployment, bool* is_background);
 
 // Token ids of a text; refuses at once what is too long to fit.
 Result<std::vector<TokenId>> encode_text(std::string_view text,

@@ -122,8 +122,6 @@ TEST_F(Job, WhatThisBuildLacksIsRefusedByNameButNotItsHarmlessForms) {
       {"prompt_logprobs", R"("prompt_logprobs": 0)"},
       {"use_beam_search", R"("use_beam_search": true)"},
       {"truncate_prompt_tokens", R"("truncate_prompt_tokens": 5)"},
-      {"priority", R"("priority": 1)"},
-      {"cache_salt", R"("cache_salt": "x")"},
   };
   for (const auto& [param, fields] : refused) {
     const auto job = prepare(fields);
@@ -173,6 +171,36 @@ TEST_F(Job, DrawnSeedsDifferAndRepeatWithTheServersSeed) {
   const uint64_t seed = first.draw_seed();
   EXPECT_EQ(seed, again.draw_seed());
   EXPECT_NE(seed, first.draw_seed());
+}
+
+TEST_F(Job, PriorityAndCacheSaltAreReadWithinTheirLimits) {
+  EXPECT_EQ(prepare("")->priority, Priority::kInteractive);
+  EXPECT_EQ(prepare(R"("priority": 1)")->priority, Priority::kBackground);
+  EXPECT_EQ(prepare(R"("priority": -1)")->priority, Priority::kInteractive);
+  EXPECT_EQ(prepare(R"("priority": "background")")->priority, Priority::kBackground);
+  EXPECT_EQ(prepare(R"("cache_salt": "mine")")->cache_salt, "mine");
+  EXPECT_EQ(prepare(R"("cache_salt": ")" + std::string(128, 'x') + "\"")->cache_salt.size(), 128U);
+  for (const char* fields : {R"("priority": "high")", R"("priority": 1.5)", R"("priority": [])"}) {
+    ASSERT_FALSE(prepare(fields).ok()) << fields;
+    EXPECT_EQ(prepare(fields).error().param, "priority");
+  }
+  const auto too_long = prepare(R"("cache_salt": ")" + std::string(129, 'x') + "\"");
+  ASSERT_FALSE(too_long.ok());
+  EXPECT_EQ(too_long.error().param, "cache_salt");
+  EXPECT_FALSE(prepare(R"("cache_salt": 5)").ok());
+}
+
+TEST_F(Job, ErrorsShowTheWordThatIsWrong) {
+  const auto message = [this](const std::string& fields) {
+    const auto job = prepare(fields);
+    return job.ok() ? std::string() : job.error().message;
+  };
+  EXPECT_NE(message(R"("logit_bias": {"abc": 1})").find("'abc'"), std::string::npos);
+  EXPECT_NE(message(R"("response_format": {"type": "json_object"})").find("'json_object'"),
+            std::string::npos);
+  const auto options = prepare(R"("stream": true, "stream_options": {"include_usage": "yes"})");
+  ASSERT_FALSE(options.ok());
+  EXPECT_EQ(options.error().param, "stream_options.include_usage");
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ Result<HttpResponse> tokenize(std::string_view body, const Deployment& deploymen
   ASSIGN_OR_RETURN(const std::string model, deployment.resolve_model(fields));
   std::vector<TokenId> ids;
   if (fields.find("messages") != nullptr) {
-    ASSIGN_OR_RETURN(ids, render_chat(json, fields, deployment));
+    ASSIGN_OR_RETURN(ids, render_chat(json, fields, deployment, nullptr));
   } else {
     // llama-server's name for the text, with its default.
     const bool is_content = fields.find("prompt") == nullptr && fields.find("content") != nullptr;

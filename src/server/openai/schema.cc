@@ -36,6 +36,10 @@ void Fields::refuse(std::string_view key, std::string_view message) {
   error_ = invalid_argument(fmt::format("{}: {}", where, message), where);
 }
 
+void Fields::refuse(const Error& error) {
+  if (!error_.has_value()) error_ = error;
+}
+
 Result<void> Fields::status() const {
   if (error_.has_value()) return *error_;
   return {};
@@ -130,6 +134,11 @@ std::string describe(const Json& value) {
   }
 }
 
+std::string quote(const Json& value) {
+  if (!value.is_string()) return describe(value);
+  return fmt::format("'{}'", value.get_ref<const std::string&>().substr(0, 40));
+}
+
 std::optional<int64_t> as_integer(const Json& value, IntegerRange range) {
   if (value.is_number_unsigned()) {
     const uint64_t number = value.get<uint64_t>();
@@ -168,8 +177,10 @@ Result<std::vector<TokenId>> to_token_ids(const Json& array, int32_t vocab_size,
 }
 
 Result<Json> parse_body(std::string_view body) {
+  // Several prompts of the longest contexts as token ids, and 200 MB of memory at the worst.
+  constexpr JsonLimits kLimits = {.max_values = size_t{1} << 20};
   if (body.empty()) return invalid_argument("the request body is empty; a JSON object is needed");
-  ASSIGN_OR_RETURN(Json json, parse_json(body));
+  ASSIGN_OR_RETURN(Json json, parse_json(body, kLimits));
   if (!json.is_object()) {
     return invalid_argument("the request body must be a JSON object, not " + describe(json));
   }

@@ -46,6 +46,8 @@ class Fields {
 
   // Records that a field is wrong; `message` goes behind the path.
   void refuse(std::string_view key, std::string_view message);
+  // Records what was found wrong in a part of the object.
+  void refuse(const Error& error);
   bool ok() const { return !error_.has_value(); }
   Result<void> status() const;
 
@@ -58,6 +60,9 @@ class Fields {
 // "a string", "an array", "-1": what a value is, in at most 40 bytes, and never the content of a
 // string.
 std::string describe(const Json& value);
+
+// The same, but a string by its first 40 bytes: for fields that hold one of a few words.
+std::string quote(const Json& value);
 
 // The integer in `value`, when it is one (5 and 5.0 are) within the range.
 std::optional<int64_t> as_integer(const Json& value, IntegerRange range);
