@@ -289,40 +289,39 @@ def test_sigterm_turns_health_unready_at_once_and_what_runs_ends_well():
 # --- never overloaded -------------------------------------------------------------------------------
 
 def test_a_full_queue_refuses_quickly_and_before_any_work():
-    with Server("--max-num-seqs", "1", "--max-num-queued-requests", "2") as server, busy(server, n=8):
-        stop = threading.Event()
-        queued = [threading.Thread(target=lambda: server.http.post("/v1/chat/completions", json=dict(
-            messages=STORY, max_tokens=1))) for _ in range(2)]
-        for thread in queued:
-            thread.start()
-        wait_for(lambda: len(engine_state(server)["requests"]) == 3)
-        before = engine_state(server)["stats"]
-        times = []
-        for _ in range(50):
-            began = time.monotonic()
-            reply = server.post("/v1/completions", prompt=LONG, max_tokens=1)
-            times.append(time.monotonic() - began)
-            assert reply.status_code == 429
-            assert int(reply.headers["retry-after"]) >= 1
-            assert reply.json()["error"]["code"] == 429
-        assert sorted(times)[25] < 0.1 * harness.PATIENCE
-        after = engine_state(server)["stats"]
-        assert after["num_accepted_requests"] == before["num_accepted_requests"]
-        assert after["num_prompt_tokens"] == before["num_prompt_tokens"]
-        stop.set()
-    for thread in queued:
-        thread.join()
+    with Server("--max-num-seqs", "1", "--max-num-queued-requests", "2") as server:
+        with busy(server, n=8):
+            queued = [threading.Thread(target=server.answer, args=(STORY,), kwargs=dict(max_tokens=1)) for _ in range(2)]
+            for thread in queued:
+                thread.start()
+            wait_for(lambda: len(engine_state(server)["requests"]) == 3)
+            before = engine_state(server)["stats"]
+            times = []
+            for _ in range(50):
+                began = time.monotonic()
+                reply = server.post("/v1/completions", prompt=LONG, max_tokens=1)
+                times.append(time.monotonic() - began)
+                assert reply.status_code == 429
+                assert int(reply.headers["retry-after"]) >= 1
+                assert reply.json()["error"]["code"] == 429
+            assert sorted(times)[25] < 0.1 * harness.PATIENCE
+            after = engine_state(server)["stats"]
+            assert after["num_accepted_requests"] == before["num_accepted_requests"]
+            assert after["num_prompt_tokens"] == before["num_prompt_tokens"]
+        for thread in queued:  # their places were kept
+            thread.join()
+        assert_all_ended(server)
 
 
 def test_queued_prompt_tokens_are_limited_too_but_never_for_a_lone_request():
     with Server("--max-num-seqs", "1", "--max-num-queued-tokens", "1500") as server:
         assert complete(server, LONG + LONG[:800], max_tokens=1)  # alone: taken, whatever its size
+        statuses = []
+
+        def ask_long():
+            statuses.append(server.post("/v1/completions", prompt=LONG, max_tokens=1).status_code)
+
         with busy(server, n=8):
-            statuses = []
-
-            def ask_long():
-                statuses.append(server.post("/v1/completions", prompt=LONG, max_tokens=1).status_code)
-
             first = threading.Thread(target=ask_long)
             first.start()
             wait_for(lambda: len(engine_state(server)["requests"]) == 2)
