@@ -44,11 +44,41 @@ class PhaseClock {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+// Small allocations of everything else, and what the allocator loses between them: replies, logs,
+// metrics, thread stacks. Measured under load (docs/kv-cache.md), several times over.
+constexpr int64_t kOtherBytes = int64_t{64} << 20;
+
+// Host memory of what may wait and run at once, besides the tables that grow with the cache.
+int64_t planned_request_bytes(const EngineOptions& options) {
+  // The prompt's ids, and as much again while it is tokenized.
+  constexpr int64_t kBytesPerQueuedToken = 2 * sizeof(TokenId);
+  const int64_t queue = std::min(options.max_num_queued_tokens, int64_t{1} << 40);
+  const int64_t disk = options.prefix_cache_dir.empty()
+                           ? 0
+                           : static_cast<int64_t>(DiskBlockStoreConfig{}.max_queued_bytes);
+  return kOtherBytes + options.http_bytes + queue * kBytesPerQueuedToken + disk;
+}
+
+// Of one block: its place in the pool, its hash, tokens and place in the prefix cache's index; and
+// of the sequence that holds it the hash, the block's number and the tokens, in two copies.
+int64_t table_bytes_per_block(int32_t block_size) {
+  return 256 + int64_t{3 * sizeof(TokenId)} * block_size;
+}
+
+int64_t largest_tensor_bytes(const Checkpoint& checkpoint) {
+  int64_t largest = 0;
+  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
+    largest = std::max(largest, tensor.num_bytes);
+  }
+  return largest;
+}
+
 // What is decided before any weight is read.
 struct Decisions {
   WeightFormat format;
   EagerRunnerOptions runner;
   CachePlan plan;
+  int64_t process_bytes = 0;
   int64_t weight_bytes = 0;
   int64_t working_bytes = 0;
   SystemMemory memory;
@@ -73,11 +103,17 @@ Result<Decisions> decide(const EngineOptions& options, const Checkpoint& checkpo
   ASSIGN_OR_RETURN(decided.weight_bytes, planned_weight_bytes(config, decided.format, backend));
   ASSIGN_OR_RETURN(decided.working_bytes, step_arena_bytes(config, limits));
   decided.working_bytes += sampler_bytes(config, num_threads);
+  // One tensor is in memory twice while it is loaded; the arena comes after that.
+  decided.working_bytes = std::max(decided.working_bytes, largest_tensor_bytes(checkpoint));
   decided.memory = read_system_memory();
+  decided.process_bytes = resident_bytes();
   const MemoryDemand demand{
+      .process_bytes = decided.process_bytes,
       .weight_bytes = decided.weight_bytes,
       .working_bytes = decided.working_bytes,
+      .request_bytes = planned_request_bytes(options),
       .bytes_per_block = kv_bytes_per_block(config, kv_dtype, options.block_size),
+      .table_bytes_per_block = table_bytes_per_block(options.block_size),
       .block_size = options.block_size,
       .max_num_seqs = options.max_num_seqs,
       .model_context = config.max_position_embeddings,
@@ -96,14 +132,16 @@ Result<Decisions> decide(const EngineOptions& options, const Checkpoint& checkpo
 void report_plan(const EngineOptions& options, const Decisions& decided, const ModelConfig& config,
                  const ProgressLine& progress) {
   const CachePlan& plan = decided.plan;
-  progress(fmt::format(
-      "  memory: weights {} ({}) + KV cache {} ({}) + working {} = {} of {} available{}",
-      format_bytes(decided.weight_bytes), format_traits(decided.format.matrix).name,
-      format_bytes(plan.kv_cache_bytes), format_traits(decided.runner.kv_dtype).name,
-      format_bytes(decided.working_bytes),
-      format_bytes(decided.weight_bytes + plan.kv_cache_bytes + decided.working_bytes),
-      format_bytes(decided.memory.available_bytes),
-      decided.memory.limited_by_cgroup ? " (cgroup limit)" : ""));
+  progress(
+      fmt::format("  memory: weights {} ({}) + KV cache {} ({}) + working {} + requests {} + "
+                  "loaded so far {} = "
+                  "{} at most; {} available{}",
+                  format_bytes(decided.weight_bytes), format_traits(decided.format.matrix).name,
+                  format_bytes(plan.kv_cache_bytes), format_traits(decided.runner.kv_dtype).name,
+                  format_bytes(decided.working_bytes), format_bytes(plan.request_bytes),
+                  format_bytes(decided.process_bytes), format_bytes(plan.budget_bytes),
+                  format_bytes(decided.memory.available_bytes),
+                  decided.memory.limited_by_cgroup ? " (cgroup limit)" : ""));
   progress(fmt::format("  cache: {} tokens in {} blocks of {}; up to {} sequences a step",
                        plan.num_cache_tokens, plan.num_blocks, decided.runner.block_size,
                        options.max_num_seqs));
@@ -224,6 +262,10 @@ Result<std::unique_ptr<BuiltEngine>> build_engine(const EngineOptions& options,
                    decide(options, checkpoint, *config, *built->backend, num_threads));
   clock.done(fmt::format("backend: {}, {} threads", built->backend->name(), num_threads));
   report_plan(options, decided, *config, progress);
+  if (metrics != nullptr) {
+    metrics->gauge("pagoda:memory_budget_bytes", "Resident memory that is never exceeded.")
+        .set(static_cast<double>(decided.plan.budget_bytes));
+  }
   ASSIGN_OR_RETURN(built->runner,
                    load_runner(checkpoint, *config, decided, *built->backend, clock, progress));
   clock.done("cache and working memory");

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <string>
 
 namespace pagoda {
 namespace {
@@ -13,37 +14,65 @@ int64_t divide_up(int64_t value, int64_t divisor) {
   return (value + divisor - 1) / divisor;
 }
 
+int64_t bytes_with_tables(const MemoryDemand& demand) {
+  return demand.bytes_per_block + demand.table_bytes_per_block;
+}
+
+// Everything but the cache.
+int64_t fixed_bytes(const MemoryDemand& demand) {
+  return demand.weight_bytes + demand.working_bytes + demand.request_bytes;
+}
+
+Error too_little(const MemoryDemand& demand, const SystemMemory& memory, const std::string& cache,
+                 const std::string& limit) {
+  return {ErrorCode::kOverloaded,
+          fmt::format("too little memory: weights {} + working memory {} + requests {} + {} are "
+                      "over {}the {} available{}",
+                      format_bytes(demand.weight_bytes), format_bytes(demand.working_bytes),
+                      format_bytes(demand.request_bytes), cache, limit,
+                      format_bytes(memory.available_bytes),
+                      memory.limited_by_cgroup ? " (cgroup limit)" : "")};
+}
+
+// Blocks that the user asked for.
+Result<int64_t> wanted_blocks(const MemoryDemand& demand, const SystemMemory& memory) {
+  const int64_t bytes_per_block = demand.bytes_per_block;
+  if (!demand.num_blocks && *demand.kv_cache_memory_bytes < bytes_per_block) {
+    return invalid_argument(fmt::format(
+        "kv-cache-memory: {} hold no block; the least is {} bytes, one block of {} tokens",
+        format_bytes(*demand.kv_cache_memory_bytes), bytes_per_block, demand.block_size));
+  }
+  const int64_t blocks =
+      demand.num_blocks ? *demand.num_blocks : *demand.kv_cache_memory_bytes / bytes_per_block;
+  const int64_t rest = memory.available_bytes - fixed_bytes(demand);
+  // Divided rather than multiplied, as the product may be any size.
+  if (rest < 0 || blocks > rest / bytes_with_tables(demand)) {
+    const std::string cache =
+        fmt::format("KV cache of {} blocks of {}", blocks, format_bytes(bytes_per_block));
+    return too_little(demand, memory, cache, "");
+  }
+  return blocks;
+}
+
 // Blocks that the memory or the user's word allows.
 Result<int64_t> affordable_blocks(const MemoryDemand& demand, const SystemMemory& memory) {
-  const int64_t bytes_per_block = demand.bytes_per_block;
+  if (demand.num_blocks || demand.kv_cache_memory_bytes) return wanted_blocks(demand, memory);
   const auto budget =
       static_cast<int64_t>(static_cast<double>(memory.available_bytes) * demand.memory_utilization);
-  const int64_t fixed = demand.weight_bytes + demand.working_bytes;
-  if (demand.num_blocks || demand.kv_cache_memory_bytes) {
-    const int64_t blocks =
-        demand.num_blocks ? *demand.num_blocks : *demand.kv_cache_memory_bytes / bytes_per_block;
-    if (fixed + blocks * bytes_per_block > memory.available_bytes) {
-      return Error{
-          ErrorCode::kOverloaded,
-          fmt::format("too little memory: weights {} + working memory {} + KV cache {} "
-                      "are over the {} available{}",
-                      format_bytes(demand.weight_bytes), format_bytes(demand.working_bytes),
-                      format_bytes(blocks * bytes_per_block), format_bytes(memory.available_bytes),
-                      memory.limited_by_cgroup ? " (cgroup limit)" : "")};
-    }
-    return blocks;
+  const int64_t rest = budget - fixed_bytes(demand);
+  if (rest < bytes_with_tables(demand)) {
+    Error error = too_little(
+        demand, memory,
+        fmt::format("one cache block of {} tokens {}", demand.block_size,
+                    format_bytes(demand.bytes_per_block)),
+        fmt::format("{:.0f} % (memory-utilization) of ", demand.memory_utilization * 100));
+    error.message +=
+        "; --quantization q8_0 halves the weights, --max-body-memory and --max-body-size lower "
+        "what "
+        "requests may take";
+    return error;
   }
-  if (fixed + bytes_per_block > budget) {
-    return Error{ErrorCode::kOverloaded,
-                 fmt::format("too little memory: weights {} + working memory {} + one cache block "
-                             "{} are over {:.0f} % of the {} available{}; --quantization q8_0 "
-                             "halves the weights",
-                             format_bytes(demand.weight_bytes), format_bytes(demand.working_bytes),
-                             format_bytes(bytes_per_block), demand.memory_utilization * 100,
-                             format_bytes(memory.available_bytes),
-                             memory.limited_by_cgroup ? " (cgroup limit)" : "")};
-  }
-  return (budget - fixed) / bytes_per_block;
+  return rest / bytes_with_tables(demand);
 }
 
 }  // namespace
@@ -54,7 +83,6 @@ Result<CachePlan> plan_cache(const MemoryDemand& demand, const SystemMemory& mem
                                         *demand.max_model_len, demand.model_context));
   }
   ASSIGN_OR_RETURN(int64_t blocks, affordable_blocks(demand, memory));
-  if (blocks < 1) return invalid_argument("kv-cache-memory: less than one block");
 
   const int32_t wanted_len = demand.max_model_len.value_or(demand.model_context);
   const int64_t blocks_per_sequence = divide_up(wanted_len, demand.block_size);
@@ -68,6 +96,9 @@ Result<CachePlan> plan_cache(const MemoryDemand& demand, const SystemMemory& mem
   plan.num_blocks = static_cast<int32_t>(blocks);
   plan.num_cache_tokens = blocks * demand.block_size;
   plan.kv_cache_bytes = blocks * demand.bytes_per_block;
+  plan.request_bytes = demand.request_bytes + blocks * demand.table_bytes_per_block;
+  plan.budget_bytes = demand.process_bytes + demand.weight_bytes + demand.working_bytes +
+                      plan.kv_cache_bytes + plan.request_bytes;
   plan.max_model_len = static_cast<int32_t>(std::min<int64_t>(wanted_len, plan.num_cache_tokens));
   plan.context_limited_by_memory = plan.max_model_len < wanted_len;
   if (demand.max_model_len && plan.context_limited_by_memory) {

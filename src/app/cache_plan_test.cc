@@ -3,12 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+#include <string>
+
 namespace pagoda {
 namespace {
 
 MemoryDemand small_demand() {
   return {.weight_bytes = 1000,
-          .working_bytes = 100,
+          .working_bytes = 60,
+          .request_bytes = 40,
           .bytes_per_block = 40,
           .block_size = 4,
           .max_num_seqs = 2,
@@ -32,6 +36,18 @@ TEST(CachePlan, EverythingTogetherStaysWithinTheShareOfTheAvailableMemory) {
     EXPECT_GE(plan->num_blocks, 1);
     EXPECT_LE(plan->max_model_len, plan->num_cache_tokens);
   }
+}
+
+TEST(CachePlan, TheBudgetIsTheSumOfAllParts) {
+  MemoryDemand demand = small_demand();
+  demand.process_bytes = 500;
+  demand.table_bytes_per_block = 5;
+  const auto plan = plan_cache(demand, {.available_bytes = 1500});
+  ASSERT_TRUE(plan.ok());
+  EXPECT_EQ(plan->num_blocks, 5);  // (1350 - 1100) / 45
+  EXPECT_EQ(plan->kv_cache_bytes, 200);
+  EXPECT_EQ(plan->request_bytes, 40 + 25);
+  EXPECT_EQ(plan->budget_bytes, 500 + 1000 + 60 + 65 + 200);
 }
 
 TEST(CachePlan, ADefaultContextShrinksToTheMemoryAndSaysSo) {
@@ -70,8 +86,14 @@ TEST(CachePlan, TheUsersNumberOfBlocksIsTakenUnlessItCannotFit) {
   ASSERT_TRUE(plan.ok());
   EXPECT_EQ(plan->num_blocks, 5);
   EXPECT_EQ(plan->max_model_len, 20);
-  demand.num_blocks = 1'000'000;
-  EXPECT_FALSE(plan_cache(demand, {.available_bytes = 10'000}).ok());
+  for (const int32_t blocks : {1'000'000, std::numeric_limits<int32_t>::max()}) {
+    demand.num_blocks = blocks;
+    demand.bytes_per_block = std::numeric_limits<int64_t>::max() / 4;
+    plan = plan_cache(demand, {.available_bytes = 10'000});
+    ASSERT_FALSE(plan.ok());
+    EXPECT_EQ(plan.error().code, ErrorCode::kOverloaded);
+    EXPECT_NE(plan.error().message.find(std::to_string(blocks)), std::string::npos);
+  }
 }
 
 TEST(CachePlan, TheUsersBytesOfCacheAreTaken) {
@@ -80,8 +102,18 @@ TEST(CachePlan, TheUsersBytesOfCacheAreTaken) {
   const auto plan = plan_cache(demand, {.available_bytes = 10'000});
   ASSERT_TRUE(plan.ok());
   EXPECT_EQ(plan->num_blocks, 5);
-  demand.kv_cache_memory_bytes = 39;
+  demand.kv_cache_memory_bytes = 9'000;
   EXPECT_FALSE(plan_cache(demand, {.available_bytes = 10'000}).ok());
+}
+
+TEST(CachePlan, TooFewBytesOfCacheAreRefusedWithTheLeast) {
+  MemoryDemand demand = small_demand();
+  demand.kv_cache_memory_bytes = 39;
+  const auto plan = plan_cache(demand, {.available_bytes = 10'000});
+  ASSERT_FALSE(plan.ok());
+  EXPECT_EQ(plan.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_NE(plan.error().message.find("39 bytes"), std::string::npos);
+  EXPECT_NE(plan.error().message.find("40 bytes"), std::string::npos);
 }
 
 }  // namespace

@@ -37,9 +37,9 @@ struct EngineOptions {
   bool enable_prefix_caching = true;
   std::string prefix_cache_dir;  // empty: no disk tier
   int64_t prefix_cache_disk_bytes = int64_t{10} * 1000 * 1000 * 1000;
-  std::string trace_file;          // empty: none
-  int32_t num_tenants = 1;         // filled by serve: one for each API key
-  int64_t request_body_bytes = 0;  // filled by serve: most that all request bodies may take
+  std::string trace_file;   // empty: none
+  int32_t num_tenants = 1;  // filled by serve: one for each API key
+  int64_t http_bytes = 0;   // filled by serve: most that all request bodies and their parsing take
 };
 
 // Everything `pagoda serve` can be told. Value type.

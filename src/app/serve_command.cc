@@ -150,6 +150,14 @@ void quit_soon() {
   }).detach();
 }
 
+// The bodies of all requests, and the one large body that is parsed at a time: its text up to three
+// times, and the values it may have (openai/schema.h), measured at 130 bytes each at the worst.
+int64_t http_bytes(const HttpLimits& limits) {
+  constexpr int64_t kParsedBytes = int64_t{144} << 20;
+  const int64_t bodies = static_cast<int64_t>(limits.max_body_memory_bytes);
+  return bodies + 3 * static_cast<int64_t>(limits.max_body_bytes) + kParsedBytes;
+}
+
 // The keys of the command line and of the file, each once: each is a tenant.
 Result<void> gather_keys(ServeOptions& options) {
   if (!options.api_key_file.empty()) {
@@ -160,7 +168,6 @@ Result<void> gather_keys(ServeOptions& options) {
   std::ranges::sort(keys);
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
   options.engine.num_tenants = std::max(1, static_cast<int32_t>(keys.size()));
-  options.engine.request_body_bytes = static_cast<int64_t>(options.limits.max_body_memory_bytes);
   return {};
 }
 
@@ -191,6 +198,7 @@ Result<void> serve(const ServeOptions& given) {
   if (!given.log_level.empty()) RETURN_IF_ERROR(set_log_level(given.log_level));
   ServeOptions options = given;
   RETURN_IF_ERROR(gather_keys(options));
+  options.engine.http_bytes = http_bytes(options.limits);
   mallopt(M_MMAP_THRESHOLD, kMmapThresholdBytes);
   const auto start = std::chrono::steady_clock::now();
   const sigset_t signals = block_signals();
