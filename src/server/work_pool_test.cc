@@ -43,10 +43,11 @@ TEST(WorkPool, HeavyWorkComesBeforeTheLightWorkThatWaits) {
   WorkPool pool(10);
   Blocker first;
   Blocker second;
-  pool.put(Lane::kLight, first.work());
+  // In this order, for the heavy thread too takes light work when there is no other.
   pool.put(Lane::kHeavy, second.work());
-  first.begun.get_future().wait();
   second.begun.get_future().wait();
+  pool.put(Lane::kLight, first.work());
+  first.begun.get_future().wait();
   std::string order;
   std::mutex mutex;
   const auto note = [&](char name) {

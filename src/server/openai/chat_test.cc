@@ -180,5 +180,15 @@ TEST_F(Chat, WithoutALimitTheAnswerMayFillTheContext) {
   EXPECT_EQ(limit(R"(, "max_tokens": 7, "max_completion_tokens": 8})"), 8);
 }
 
+TEST_F(Chat, ErrorsShowTheWordThatIsWrong) {
+  const auto role = prepare(R"({"messages": [{"role": "wizard", "content": "hi"}]})");
+  ASSERT_FALSE(role.ok());
+  EXPECT_NE(role.error().message.find("'wizard'"), std::string::npos) << role.error().message;
+  const auto choice =
+      prepare(R"({"messages": [{"role": "user", "content": "hi"}], "tool_choice": "required"})");
+  ASSERT_FALSE(choice.ok());
+  EXPECT_NE(choice.error().message.find("'required'"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace pagoda::openai
