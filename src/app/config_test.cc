@@ -80,6 +80,29 @@ TEST(Config, ListsComeFromRepeatedFlagsAndFromYamlLists) {
   EXPECT_EQ(options.served_model_names, (std::vector<std::string>{"x", "y"}));
 }
 
+TEST(Config, TimesTakeFractionsAndSizesHaveLimits) {
+  ServeOptions options;
+  ASSERT_TRUE(apply_settings(serve_flags(options),
+                             {{"read-timeout", {"0.5"}},
+                              {"max-body-size", {"2MiB"}},
+                              {"max-connections-per-address", {"7"}},
+                              {"allow-half-close", {}}},
+                             "")
+                  .ok());
+  EXPECT_EQ(options.limits.read_timeout, std::chrono::milliseconds(500));
+  EXPECT_EQ(options.limits.max_body_bytes, size_t{2} << 20);
+  EXPECT_EQ(options.connections.max_per_address, 7);
+  EXPECT_TRUE(options.limits.allow_half_close);
+  const std::pair<const char*, const char*> bad[] = {
+      {"read-timeout", "0"},     {"idle-timeout", "nan"},   {"write-timeout", "1s"},
+      {"max-header-size", "10"}, {"max-body-memory", "1K"}, {"max-connections", "0"}};
+  for (const auto& [name, value] : bad) {
+    const auto done = apply_settings(serve_flags(options), {{name, {value}}}, "");
+    ASSERT_FALSE(done.ok()) << name;
+    EXPECT_NE(done.error().message.find(name), std::string::npos) << done.error().message;
+  }
+}
+
 TEST(Config, EveryFlagHasHelpAndANameOfItsOwn) {
   ServeOptions options;
   std::set<std::string> names;
