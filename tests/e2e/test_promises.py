@@ -116,8 +116,8 @@ def test_each_instruction_set_gives_one_answer(isa):
     if isa != "scalar" and not any(flag.startswith(isa) for flag in
                                    pathlib.Path("/proc/cpuinfo").read_text().split()):
         pytest.skip(f"this CPU has no {isa}")
-    requests = [dict(prompt=LONG[i:i + 60], max_tokens=8) for i in range(6)]
-    with Server("--max-num-batched-tokens", "33", env={"PAGODA_CPU_ISA": isa}) as server:
+    requests = [dict(prompt=LONG[i:i + 40], max_tokens=6) for i in range(4)]
+    with Server("--max-num-batched-tokens", "23", env={"PAGODA_CPU_ISA": isa}) as server:
         alone = [content(complete(server, **request)) for request in requests]
         together = harness.in_parallel(lambda request: content(complete(server, **request)), requests)
         assert together == alone

@@ -51,6 +51,12 @@ def num_open_files(process):
     return len(list(pathlib.Path(f"/proc/{process.pid}/fd").iterdir()))
 
 
+def is_sanitizer_build(process):
+    """Whose shadow memory is part of what is resident."""
+    maps = pathlib.Path(f"/proc/{process.pid}/maps").read_text()
+    return "libasan" in maps or "libtsan" in maps
+
+
 def settled_open_files(process, wanted):
     """Open files, once connections that their clients have closed are gone; at most ten seconds later."""
     deadline = time.monotonic() + 10
@@ -136,6 +142,9 @@ class Soak:
         growth = max(options.max_growth_mib, 0.05 * before)
         self.check(after - before <= growth, f"memory grew from {before:.0f} to {after:.0f} MiB, more than {growth:.0f}")
         self.check(files_after <= files_before + 2, f"open files grew from {files_before} to {files_after}")
+        budget = self.server.metric("pagoda:memory_budget_bytes") / 2**20
+        self.check(is_sanitizer_build(process) or self.peak_mib <= 1.05 * budget,
+                   f"{self.peak_mib:.0f} MiB were resident, the budget is {budget:.0f}")
         self.judge_times(record, bound)
         self.judge_engine()
         self.report(before, after, files_before, files_after)
