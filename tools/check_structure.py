@@ -56,6 +56,7 @@ TESTED_BY = {
     "src/backend/cpu/kernels_avx512.cc": "src/backend/cpu/kernels_test.cc",
     "src/backend/cpu/kernels_scalar.cc": "src/backend/cpu/kernels_test.cc",
     "src/base/env.cc": "tests/e2e/test_command_line.py",
+    "src/engine/scheduler_admission.cc": "src/engine/scheduler_test.cc",
     "src/server/http/io_thread.cc": "src/server/http/session_test.cc",
     "src/server/http/session_output.cc": "src/server/http/session_test.cc",
     "src/text/jinja/": "src/text/chat_template_test.cc",

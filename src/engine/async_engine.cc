@@ -57,6 +57,8 @@ struct AsyncEngine::Impl {
         admission(engine_config, engine_clock),
         engine(runner, engine_config, metrics, engine_clock, &admission),
         snapshot(engine.stats()),
+        state{.stats = snapshot, .requests = {}, .recent_steps = {}},
+        state_taken(clock.now()),
         thread([this] { run(); }) {}
 
   // The engine thread.

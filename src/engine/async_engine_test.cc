@@ -190,6 +190,8 @@ TEST(AsyncEngine, ShowsItsStateWhileAStepHangs) {
   FakeRunner runner;
   runner.before_step = [&](const SchedulerOutput&) { return gate.pass(); };
   AsyncEngine engine(runner, make_config(), nullptr, "demo");
+  EXPECT_EQ(engine.state().stats.num_total_blocks, 64);
+  EXPECT_LT(engine.state().age_s, 60);
   const auto sink = std::make_shared<WaitingSink>();
   ASSERT_TRUE(engine.submit(make_request(5, 2), sink).ok());
   gate.wait_arrived();

@@ -104,12 +104,14 @@ def test_a_full_queue_is_a_429_that_says_when_to_come_back():
 
 
 def test_answers_are_the_same_when_the_cache_is_too_small_and_sequences_are_preempted(server):
-    """Eight answers of 96 tokens where two or three fit."""
+    """Eight answers of 96 tokens where two or three fit, on a server that has only seen short ones."""
     request = dict(max_tokens=96, ignore_eos=True)
     prompts = PROMPTS[:8]
     expected = [server.answer(messages, **request) for messages in prompts]
     flags = ["--block-size", "16", "--num-gpu-blocks-override", "20", "--max-model-len", "256"]
     with Server(*flags) as small:
+        for messages in prompts:
+            small.answer(messages, max_tokens=1)
         assert harness.in_parallel(lambda messages: small.streamed_answer(messages, **request), prompts) == expected
         assert small.metric("vllm:num_preemptions_total") > 0
         small.wait_idle()
