@@ -14,25 +14,26 @@ using Lane = WorkPool::Lane;
 using Put = WorkPool::Put;
 constexpr std::chrono::seconds kLong{20};
 
-// Keeps a thread busy until told otherwise.
+// Keeps a thread busy until told otherwise. Must outlive the pool.
 struct Blocker {
   std::promise<void> begun;
   std::promise<void> release;
+  std::future<void> released = release.get_future();
   std::function<void()> work() {
     return [this] {
       begun.set_value();
-      release.get_future().wait();
+      released.wait();
     };
   }
 };
 
 TEST(WorkPool, LightWorkDoesNotWaitForHeavyWork) {
-  WorkPool pool(10);
   Blocker heavy;
+  std::promise<void> done;
+  WorkPool pool(10);
   pool.put(Lane::kHeavy, heavy.work());
   heavy.begun.get_future().wait();
   pool.put(Lane::kHeavy, [] {});
-  std::promise<void> done;
   pool.put(Lane::kLight, [&] { done.set_value(); });
   EXPECT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
   EXPECT_EQ(pool.num_queued(), 1U);
@@ -40,9 +41,9 @@ TEST(WorkPool, LightWorkDoesNotWaitForHeavyWork) {
 }
 
 TEST(WorkPool, HeavyWorkComesBeforeTheLightWorkThatWaits) {
-  WorkPool pool(10);
   Blocker first;
   Blocker second;
+  WorkPool pool(10);
   // In this order, for the heavy thread too takes light work when there is no other.
   pool.put(Lane::kHeavy, second.work());
   second.begun.get_future().wait();
@@ -68,8 +69,8 @@ TEST(WorkPool, HeavyWorkComesBeforeTheLightWorkThatWaits) {
 }
 
 TEST(WorkPool, RefusesMoreThanItsQueueHolds) {
-  WorkPool pool(2);
   Blocker heavy;
+  WorkPool pool(2);
   EXPECT_EQ(pool.put(Lane::kHeavy, heavy.work()), Put::kTaken);
   heavy.begun.get_future().wait();
   EXPECT_EQ(pool.put(Lane::kHeavy, [] {}), Put::kTaken);
@@ -79,8 +80,8 @@ TEST(WorkPool, RefusesMoreThanItsQueueHolds) {
 }
 
 TEST(WorkPool, StoppingDropsWhatWaitsAndRefusesTheRest) {
-  WorkPool pool(10);
   Blocker heavy;
+  WorkPool pool(10);
   pool.put(Lane::kHeavy, heavy.work());
   heavy.begun.get_future().wait();
   const auto held = std::make_shared<int>(0);
