@@ -203,16 +203,12 @@ Result<std::unique_ptr<DiskBlockStore>> open_block_store(const EngineOptions& op
                                                          const std::string& folder,
                                                          const Backend& backend,
                                                          const Decisions& decided,
-                                                         const ModelRunner& runner) {
+                                                         int64_t bytes_per_block) {
   if (options.prefix_cache_dir.empty()) return std::unique_ptr<DiskBlockStore>();
-  if (!options.enable_prefix_caching) {
-    return invalid_argument("prefix-cache-dir is set and enable-prefix-caching is false");
-  }
-  return DiskBlockStore::open(
-      {.folder = options.prefix_cache_dir,
-       .fingerprint = cache_fingerprint(folder, options, backend, decided),
-       .max_bytes = options.prefix_cache_disk_bytes,
-       .bytes_per_block = static_cast<size_t>(runner.kv_cache_spec().bytes_per_block)});
+  return DiskBlockStore::open({.folder = options.prefix_cache_dir,
+                               .fingerprint = cache_fingerprint(folder, options, backend, decided),
+                               .max_bytes = options.prefix_cache_disk_bytes,
+                               .bytes_per_block = static_cast<size_t>(bytes_per_block)});
 }
 
 Result<std::unique_ptr<ModelRunner>> load_runner(const Checkpoint& checkpoint,
@@ -233,6 +229,9 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const Checkpoint& checkpoint,
 Result<std::unique_ptr<BuiltEngine>> build_engine(const EngineOptions& options,
                                                   MetricsRegistry* metrics,
                                                   const ProgressLine& progress) {
+  if (!options.prefix_cache_dir.empty() && !options.enable_prefix_caching) {
+    return invalid_argument("prefix-cache-dir is set and enable-prefix-caching is false");
+  }
   std::string folder = options.model;
   if (folder.empty()) {
     ASSIGN_OR_RETURN(folder, find_demo_model());
@@ -266,12 +265,11 @@ Result<std::unique_ptr<BuiltEngine>> build_engine(const EngineOptions& options,
     metrics->gauge("pagoda:memory_budget_bytes", "Resident memory that is never exceeded.")
         .set(static_cast<double>(decided.plan.budget_bytes));
   }
-  ASSIGN_OR_RETURN(built->runner,
-                   load_runner(checkpoint, *config, decided, *built->backend, clock, progress));
-  clock.done("cache and working memory");
-  built->served = describe(folder, options.model.empty(), std::move(files), decided.plan);
-  ASSIGN_OR_RETURN(built->block_store,
-                   open_block_store(options, folder, *built->backend, decided, *built->runner));
+  // What can be refused is, before the weights are read.
+  ASSIGN_OR_RETURN(
+      built->block_store,
+      open_block_store(options, folder, *built->backend, decided,
+                       kv_bytes_per_block(*config, decided.runner.kv_dtype, options.block_size)));
   if (built->block_store) {
     clock.done(fmt::format("disk cache: {} blocks in {}", built->block_store->stats().num_blocks,
                            options.prefix_cache_dir));
@@ -279,6 +277,10 @@ Result<std::unique_ptr<BuiltEngine>> build_engine(const EngineOptions& options,
   if (!options.trace_file.empty()) {
     ASSIGN_OR_RETURN(built->trace, Trace::create(options.trace_file));
   }
+  ASSIGN_OR_RETURN(built->runner,
+                   load_runner(checkpoint, *config, decided, *built->backend, clock, progress));
+  clock.done("cache and working memory");
+  built->served = describe(folder, options.model.empty(), std::move(files), decided.plan);
   built->engine = std::make_unique<AsyncEngine>(
       *built->runner,
       EngineConfig{.max_model_len = decided.plan.max_model_len,

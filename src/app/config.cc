@@ -62,6 +62,15 @@ std::function<Result<void>(const std::string&)> text_setter(std::string& target)
   };
 }
 
+std::function<Result<void>(const std::string&)> filled_text_setter(const std::string& name,
+                                                                   std::string& target) {
+  return [name, &target](const std::string& text) -> Result<void> {
+    if (text.empty()) return invalid_argument(name + ": the value must not be empty");
+    target = text;
+    return {};
+  };
+}
+
 std::function<Result<void>(const std::string&)> list_setter(const std::string& name,
                                                             std::vector<std::string>& target) {
   return [name, &target](const std::string& text) -> Result<void> {
@@ -282,7 +291,7 @@ std::vector<Flag> access_flags(ServeOptions& o) {
        text_setter(o.api_key_file)},
       {"admin-key", "KEY", kServerGroup,
        "key for /debug/state; without one it answers this machine only", "none", false,
-       text_setter(o.admin_key)},
+       filled_text_setter("admin-key", o.admin_key)},
       {"allowed-hosts", "HOST", kServerGroup,
        "names in the Host header that are answered; * is any",
        "on a loopback address its names, else any", true,

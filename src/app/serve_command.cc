@@ -42,18 +42,21 @@ sigset_t block_signals() {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);  // the terminal has closed
   sigaddset(&signals, kLoadedSignal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);  // a closed socket is an error code, not a death
+  // A closed socket, and a file that may not grow, are error codes, not deaths.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   return signals;
 }
 
-// True when SIGTERM or SIGINT comes within `timeout`.
+// True when SIGTERM, SIGINT or SIGHUP comes within `timeout`.
 bool wait_for_stop(const sigset_t& signals, std::chrono::milliseconds timeout) {
   const timespec limit{.tv_sec = static_cast<time_t>(timeout.count() / 1000),
                        .tv_nsec = static_cast<long>(timeout.count() % 1000) * 1'000'000};
   const int received = sigtimedwait(&signals, nullptr, &limit);
-  return received == SIGTERM || received == SIGINT;
+  return received == SIGTERM || received == SIGINT || received == SIGHUP;
 }
 
 void print_line(const std::string& line) {
@@ -165,6 +168,14 @@ Result<void> gather_keys(ServeOptions& options) {
     options.api_keys.insert(options.api_keys.end(), keys.begin(), keys.end());
   }
   std::vector<std::string>& keys = options.api_keys;
+  for (const std::string& key : keys) {
+    if (std::ranges::any_of(key, [](char c) { return static_cast<unsigned char>(c) < 0x21; })) {
+      return invalid_argument("api-key: a key with spaces or control characters cannot be sent");
+    }
+    if (key == options.admin_key) {
+      return invalid_argument("admin-key: is also an API key, which every client would have");
+    }
+  }
   std::ranges::sort(keys);
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
   options.engine.num_tenants = std::max(1, static_cast<int32_t>(keys.size()));

@@ -14,7 +14,8 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 // go to stderr.
 Result<void> set_log_level(std::string_view name);
 
-// Writes one line. Thread-safe. Control characters are escaped, so one call is one line.
+// Writes one line, of which 4 KB are shown. Never waits: when nobody reads stderr, lines are
+// dropped and counted. Thread-safe. Control characters are escaped, so one call is one line.
 void log_line(LogLevel level, std::string_view text);
 
 inline void log_info(std::string_view text) {

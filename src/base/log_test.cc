@@ -2,6 +2,9 @@
 #include "base/log.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <string>
 
 namespace pagoda {
 namespace {
@@ -22,6 +25,26 @@ TEST(Log, LevelsBelowTheSetOneAreHidden) {
   EXPECT_EQ(shown.find("hidden"), std::string::npos);
   EXPECT_NE(shown.find("shown"), std::string::npos);
   ASSERT_TRUE(set_log_level("info").ok());
+}
+
+TEST(Log, AReaderThatHasStoppedStopsNobodyAndIsToldWhatItMissed) {
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(::pipe(ends), 0);
+  const int kept = ::dup(STDERR_FILENO);
+  ::dup2(ends[1], STDERR_FILENO);
+  const std::string line(1000, 'x');
+  for (int i = 0; i < 200; ++i) log_info(line);  // a pipe holds 64 KB
+  std::string read_back(size_t{1} << 20, '\0');
+  const ssize_t first = ::read(ends[0], read_back.data(), read_back.size());
+  log_info("after");
+  const ssize_t rest = ::read(ends[0], read_back.data(), read_back.size());
+  ::dup2(kept, STDERR_FILENO);
+  for (const int fd : {ends[0], ends[1], kept}) ::close(fd);
+  EXPECT_GT(first, 10000);
+  ASSERT_GT(rest, 0);
+  const std::string shown = read_back.substr(0, static_cast<size_t>(rest));
+  EXPECT_NE(shown.find("log_lines_dropped count=1"), std::string::npos) << shown;
+  EXPECT_NE(shown.find("after"), std::string::npos);
 }
 
 TEST(Log, UnknownLevelNamesTheChoices) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <system_error>
 
@@ -24,6 +25,8 @@ std::string host_name(std::string_view host) {
   for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   return name;
 }
+
+constexpr size_t kMaxKeyFileBytes = size_t{1} << 20;
 
 std::string in_header(const std::string& address) {
   return std::ranges::count(address, ':') > 1 && !address.starts_with('[') ? "[" + address + "]"
@@ -54,9 +57,26 @@ bool AccessPolicy::accepts_host(const HttpRequest& request) const {
 
 bool AccessPolicy::is_operator(const HttpRequest& request) const {
   if (admin_key_.has_value()) return admin_key_->identify(request).has_value();
-  const bool forwarded =
-      !request.header("x-forwarded-for").empty() || !request.header("forwarded").empty();
+  // What proxies add, even when it is empty.
+  const bool forwarded = std::ranges::any_of(request.headers, [](const auto& header) {
+    const std::string& name = header.first;
+    return name.starts_with("x-forwarded") || name == "forwarded" || name == "via" ||
+           name == "x-real-ip" || name == "cf-connecting-ip" || name == "true-client-ip";
+  });
   return request.from_this_host && !forwarded && keys_.identify(request).has_value();
+}
+
+bool AccessPolicy::accepts_origin(const HttpRequest& request) const {
+  const std::string_view origin = request.header("origin");
+  if (origin.empty()) return true;
+  const size_t scheme = origin.find("://");
+  if (scheme != std::string_view::npos &&
+      equals_ignoring_case(origin.substr(scheme + 3), request.header("host"))) {
+    return true;
+  }
+  return std::ranges::any_of(origins_, [origin](const std::string& allowed) {
+    return allowed == "*" || allowed == origin;
+  });
 }
 
 HttpHeaders AccessPolicy::cors_headers(const HttpRequest& request) const {
@@ -73,6 +93,11 @@ HttpHeaders AccessPolicy::cors_headers(const HttpRequest& request) const {
 }
 
 Result<std::vector<std::string>> read_api_keys(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error)) {
+    return invalid_argument(fmt::format("api-key-file '{}': is not a regular file", path),
+                            "api-key-file");
+  }
   errno = 0;
   std::ifstream file(path);
   // peek() fails on a folder, which opens like a file.
@@ -82,7 +107,16 @@ Result<std::vector<std::string>> read_api_keys(const std::string& path) {
         "api-key-file");
   }
   std::vector<std::string> keys;
+  size_t num_bytes = 0;
   for (std::string line; std::getline(file, line);) {
+    num_bytes += line.size() + 1;
+    if (num_bytes > kMaxKeyFileBytes) {
+      return invalid_argument(
+          fmt::format("api-key-file '{}': is larger than {} bytes", path, kMaxKeyFileBytes),
+          "api-key-file");
+    }
+    // Some editors begin a file with a byte order mark.
+    if (num_bytes == line.size() + 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
     const size_t begin = line.find_first_not_of(" \t\r");
     if (begin == std::string::npos || line[begin] == '#') continue;
     keys.push_back(line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1));

@@ -31,6 +31,10 @@ class AccessPolicy {
   // it comes from this host and not through a proxy.
   bool is_operator(const HttpRequest& request) const;
 
+  // Whether the request comes from no page, from one of this server's own, or from an allowed
+  // origin. A foreign page could not read the reply, but would have the work done.
+  bool accepts_origin(const HttpRequest& request) const;
+
   // The headers that let a page of an allowed origin read the reply. Never credentials.
   HttpHeaders cors_headers(const HttpRequest& request) const;
 

@@ -57,8 +57,11 @@ TEST(AccessPolicy, OperatorsAreOnThisHostOrHaveTheAdminKey) {
   EXPECT_FALSE(open.is_operator(request));
   request.from_this_host = true;
   EXPECT_TRUE(open.is_operator(request));
-  request.headers = {{"x-forwarded-for", "192.0.2.1"}};
-  EXPECT_FALSE(open.is_operator(request));
+  for (const char* name :
+       {"x-forwarded-for", "x-forwarded-host", "forwarded", "via", "x-real-ip"}) {
+    request.headers = {{name, ""}};
+    EXPECT_FALSE(open.is_operator(request)) << name;
+  }
 
   const AccessPolicy keyed(ServerConfig{.api_keys = {"user"}, .admin_key = "admin"});
   request.headers = {};
@@ -68,6 +71,24 @@ TEST(AccessPolicy, OperatorsAreOnThisHostOrHaveTheAdminKey) {
   request.headers = {{"authorization", "Bearer admin"}};
   EXPECT_TRUE(keyed.is_operator(request));
   EXPECT_FALSE(keyed.identify(request).has_value());  // it opens nothing else
+}
+
+TEST(AccessPolicy, OnlyPagesOfThisServerAndOfAllowedOriginsHaveWorkDone) {
+  const AccessPolicy policy(ServerConfig{.allowed_origins = {"https://a.example"}});
+  HttpRequest request;
+  request.headers = {{"host", "localhost:8000"}};
+  EXPECT_TRUE(policy.accepts_origin(request));
+  const auto from = [&](const char* origin) {
+    request.headers = {{"host", "localhost:8000"}, {"origin", origin}};
+    return policy.accepts_origin(request);
+  };
+  EXPECT_TRUE(from("http://localhost:8000"));
+  EXPECT_TRUE(from("https://a.example"));
+  EXPECT_FALSE(from("http://localhost:8001"));
+  EXPECT_FALSE(from("https://evil.example"));
+  EXPECT_FALSE(from("null"));
+  const AccessPolicy any(ServerConfig{.allowed_origins = {"*"}});
+  EXPECT_TRUE(any.accepts_origin(request));
 }
 
 TEST(AccessPolicy, PagesOfAllowedOriginsAreToldSoAndCachesThatItDepends) {

@@ -58,7 +58,7 @@ HttpResponse json_response(const Json& body, int status = 200) {
 const char* refusal_reason(int status) {
   switch (status) {
     case 401: return "api_key";
-    case 403: return "operator_only";
+    case 403: return "forbidden";
     case 421: return "host";
     case 429: return "overloaded";
     case 503: return "unavailable";
@@ -190,6 +190,10 @@ std::optional<HttpResponse> ApiService::check_access(const HttpRequest& request)
 
 std::optional<HttpResponse> ApiService::check_head(const HttpRequest& request) {
   auto refusal = check_access(request);
+  if (!refusal.has_value() && request.method == "POST" && !access_.accepts_origin(request)) {
+    refusal = openai::status_response(
+        403, "pages of this origin may not use this server; see --allowed-origins");
+  }
   if (!refusal.has_value() && request.method == "POST") {
     // A small body is read all the same, for the connection can then go on.
     const std::string_view length = request.header("content-length");

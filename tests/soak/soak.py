@@ -179,8 +179,8 @@ class Soak:
                    f"{stats['num_accepted_requests']} requests were accepted and {stats['num_finished_requests']} ended")
         self.check(stats["num_running"] == stats["num_waiting"] == 0 and not engine["requests"], f"left behind: {engine}")
         self.check(stats["num_free_blocks"] == stats["num_total_blocks"], f"blocks in use while idle: {stats}")
-        # Rare by design: a short soak of a slow build may see none.
-        self.check(stats["num_preemptions"] > 0 or self.options.seconds < 300, "no sequence was preempted")
+        # Rare by design: few requests may bring none.
+        self.check(stats["num_preemptions"] > 0 or stats["num_finished_requests"] < 5000, "no sequence was preempted")
         for name in ("pagoda:steps_failed_total", "pagoda:invariant_violations_total"):
             self.check(not self.server.metric(name), f"{name} is {self.server.metric(name)}")
         print("engine: " + json.dumps(stats))

@@ -20,6 +20,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 namespace pagoda {
@@ -28,6 +29,7 @@ namespace {
 constexpr int kBacklog = 1024;
 // How long accepting rests when the process is out of descriptors.
 constexpr int kShortageRestMs = 50;
+constexpr std::chrono::seconds kWarningInterval{10};
 
 // A file descriptor that is closed with its owner.
 class Descriptor {
@@ -166,6 +168,8 @@ struct Listener::Impl {
 void Listener::Impl::run() {
   std::array<pollfd, 2> waits = {{{.fd = wake.get(), .events = POLLIN, .revents = 0},
                                   {.fd = socket.get(), .events = POLLIN, .revents = 0}}};
+  int64_t num_shortages = 0;  // since the last warning
+  TimePoint next_warning{};
   for (;;) {
     if (::poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR) return;
     if (waits[0].revents != 0) return;
@@ -174,7 +178,12 @@ void Listener::Impl::run() {
       set_options(fd);
       on_accept(fd);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      log_warning(fmt::format("listener.shortage error=\"{}\"", error_text(errno)));
+      ++num_shortages;
+      if (const TimePoint now = real_clock().now(); now >= next_warning) {
+        log_warning(fmt::format("listener.shortage error=\"{}\" times={}", error_text(errno),
+                                std::exchange(num_shortages, 0)));
+        next_warning = now + kWarningInterval;
+      }
       ::poll(waits.data(), 1, kShortageRestMs);
     }
   }

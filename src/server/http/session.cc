@@ -77,7 +77,7 @@ void Session::wait_for_request() {
 
 void Session::begin_request() {
   state_ = State::kReading;
-  reading_since_ = real_clock().now();
+  deadline_ = real_clock().now() + core_->limits.read_timeout;
   parser_.emplace();
   parser_->header_limit(static_cast<uint32_t>(core_->limits.max_header_bytes));
   parser_->body_limit(core_->limits.max_body_bytes);
@@ -265,9 +265,7 @@ bool Session::parse_body() {
     return false;
   }
   if (write_in_flight_) return false;  // the client waits for "100 Continue"
-  const auto deadline = reading_since_ + core_->limits.read_timeout + pace(request_.body.size());
-  arm(std::max(milliseconds(1),
-               std::chrono::duration_cast<milliseconds>(deadline - real_clock().now())));
+  const size_t num_bytes_before = request_.body.size();
   error_code ec = http::error::need_more;
   if (buffer_.size() > 0) {
     auto& space = core_->body_piece;
@@ -279,12 +277,25 @@ bool Session::parse_body() {
     if (ec == http::error::need_buffer) ec = {};
     if (!append_body({space.data(), space.size() - body.size})) return false;
   }
+  extend_deadline(request_.body.size() - num_bytes_before);
+  // What waits for its end is the frame of a chunk or the trailers: content is taken at once.
+  if (ec == http::error::need_more && buffer_.size() > core_->limits.max_header_bytes) {
+    ec = http::error::header_limit;
+  }
   if (ec == http::error::need_more) {
     read_more();
     return false;
   }
   if (ec) refuse_input(ec);
   return !ec;
+}
+
+// What has come extends the time for the rest, but an upload that stops gains nothing by its
+// beginning.
+void Session::extend_deadline(size_t num_bytes) {
+  const TimePoint now = real_clock().now();
+  deadline_ = std::min<TimePoint>(deadline_ + pace(num_bytes), now + core_->limits.read_timeout);
+  arm(std::max(milliseconds(1), std::chrono::duration_cast<milliseconds>(deadline_ - now)));
 }
 
 // Grows by doubling, but never beyond the announced length.
@@ -318,9 +329,11 @@ void Session::refuse_input(error_code ec) {
         {413, "body_size",
          fmt::format("the request body is larger than {} bytes", core_->limits.max_body_bytes)});
   } else if (ec == http::error::header_limit) {
-    send_error({431, "header_size",
-                fmt::format("the request line and headers are larger than {} bytes",
-                            core_->limits.max_header_bytes)});
+    send_error(
+        {431, "header_size",
+         fmt::format("the request line and headers, or the frame of a chunk and trailers, are "
+                     "larger than {} bytes",
+                     core_->limits.max_header_bytes)});
   } else if (ec == http::error::buffer_overflow) {
     send_error({503, "body_memory",
                 fmt::format("the {} bytes for request bodies are in use; try again",

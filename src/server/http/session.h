@@ -68,6 +68,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void send_continue();
   bool parse_body();
   bool append_body(std::string_view piece);
+  void extend_deadline(size_t num_bytes);
   void refuse_input(error_code ec);
   void dispatch();
   void close();
@@ -83,7 +84,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void send_error(const ProtocolError& error);
   void append_head(const HttpResponse& response, bool chunked);
   void flush();
-  void on_written(error_code ec);
+  void write_slice();
+  void on_written(error_code ec, size_t num_bytes);
   void finish_reply();
   void complete(int status);
   void linger();
@@ -102,8 +104,8 @@ class Session : public std::enable_shared_from_this<Session> {
   bool input_ended_ = false;
   boost::beast::flat_buffer buffer_;  // read and not yet parsed
   std::optional<boost::beast::http::request_parser<boost::beast::http::buffer_body>> parser_;
-  TimePoint reading_since_{};
-  HttpRequest request_;  // until dispatch() hands it to the exchange
+  TimePoint deadline_{};  // of the request being read
+  HttpRequest request_;   // until dispatch() hands it to the exchange
   bool keep_alive_ = false;
   bool head_only_ = false;
   bool http_1_0_ = false;
@@ -116,6 +118,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::string pending_head_;  // to be sent as it is, before pending_
   std::string pending_;       // payload; framed as one chunk when chunked_
   std::string in_flight_;
+  size_t num_written_ = 0;     // of in_flight_
+  MemoryCharge reply_memory_;  // of a large whole reply
   bool write_in_flight_ = false;
   size_t num_lingered_bytes_ = 0;
 };

@@ -19,6 +19,10 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr milliseconds kLingerTime{1000};
+// A write of this much must be taken within write_timeout and its own time at the least pace.
+constexpr size_t kWriteSliceBytes = size_t{256} << 10;
+// Whole replies above this size count as body memory until they are sent.
+constexpr size_t kLargeReplyBytes = size_t{64} << 10;
 
 std::string_view http_date() {
   thread_local std::array<char, 40> text{};
@@ -64,6 +68,15 @@ void Session::append_head(const HttpResponse& response, bool chunked) {
 
 void Session::respond(HttpResponse response) {
   if (status_ != 0 && exchange_) return;
+  if (response.body.size() > kLargeReplyBytes) {
+    reply_memory_ = MemoryCharge(core_->body_memory);
+    if (!reply_memory_.grow_to(response.body.size(), 0)) {
+      response = core_->service.protocol_error(
+          {503, "reply_memory",
+           fmt::format("the {} bytes for bodies are full of replies that nobody has read yet",
+                       core_->body_memory->limit_bytes())});
+    }
+  }
   status_ = response.status;
   streaming_ = chunked_ = false;
   append_head(response, false);
@@ -109,20 +122,31 @@ void Session::flush() {
   } else if (!head_only_ || !streaming_) {
     in_flight_ += pending_;
   }
-  pending_.clear();
+  pending_ = {};                 // its memory too
   if (ended_) chunked_ = false;  // the end is written once
   if (in_flight_.empty()) {
     if (ended_) finish_reply();
     return;
   }
+  num_written_ = 0;
   write_in_flight_ = true;
-  arm(core_->limits.write_timeout + pace(in_flight_.size()));
-  transport_.async_write(
-      in_flight_,
-      [self = shared_from_this()](error_code ec, size_t /*num_bytes*/) { self->on_written(ec); });
+  write_slice();
 }
 
-void Session::on_written(error_code ec) {
+void Session::write_slice() {
+  const std::string_view slice =
+      std::string_view(in_flight_).substr(num_written_, kWriteSliceBytes);
+  arm(core_->limits.write_timeout + pace(slice.size()));
+  transport_.async_write(slice, [self = shared_from_this()](error_code ec, size_t num_bytes) {
+    self->on_written(ec, num_bytes);
+  });
+}
+
+void Session::on_written(error_code ec, size_t num_bytes) {
+  if (!closed_ && !ec) {
+    num_written_ += num_bytes;
+    if (num_written_ < in_flight_.size()) return write_slice();
+  }
   write_in_flight_ = false;
   if (closed_) return;
   disarm();
@@ -134,6 +158,7 @@ void Session::finish_reply() {
   if (exchange_) complete(status_);
   if (closed_) return;
   in_flight_ = {};
+  reply_memory_ = {};
   status_ = 0;
   ended_ = false;
   // A drain that began since the head was written closes after the next reply, as that will say.

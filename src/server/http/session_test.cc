@@ -210,7 +210,8 @@ TEST_F(Connection, TellsAClientWhyThereIsNoRoomForItsConnection) {
 }
 
 TEST_F(Connection, RefusesTheBodyForWhichThereIsNoMemoryAndServesTheOthers) {
-  resources_.body_memory = std::make_shared<MemoryBudget>(120000);
+  // Room for one body and the reply that echoes it.
+  resources_.body_memory = std::make_shared<MemoryBudget>(190000);
   const std::string large(90000, 'x');
   HttpClient first = connect();
   first.send_request("POST", "/hold", large);
@@ -233,6 +234,58 @@ TEST_F(Connection, RefusesTheBodyForWhichThereIsNoMemoryAndServesTheOthers) {
   EXPECT_EQ(connect().post("/echo", large).body, large);
   io_->stop(kPatience);
   EXPECT_EQ(resources_.body_memory->used_bytes(), 0U);
+}
+
+TEST_F(Connection, TheFrameOfAChunkAndTrailersAreBounded) {
+  const std::string endless(size_t{64} << 10, 'a');
+  for (const std::string& frame :
+       {"5;" + endless, "0\r\nA: " + endless, "5;" + endless + "\r\nhello\r\n0\r\n\r\n"}) {
+    HttpClient client = connect();
+    client.send("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + frame);
+    EXPECT_EQ(client.read_reply().status, 431);
+    EXPECT_EQ(client.read_to_end(), "");
+  }
+}
+
+TEST_F(Connection, AnUploadThatStopsGainsNoTimeByWhatItHasSent) {
+  limits_.read_timeout = std::chrono::milliseconds(60);
+  limits_.min_bytes_per_second = 1;  // by which 50,000 bytes would be worth half a day
+  HttpClient client = connect();
+  client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" +
+              std::string(50000, 'x'));
+  EXPECT_EQ(client.read_reply().status, 408);
+}
+
+TEST_F(Connection, RepliesThatNobodyReadsAreBoundedTogether) {
+  resources_.body_memory = std::make_shared<MemoryBudget>(size_t{20} << 20);
+  const std::string large(size_t{16} << 20, 'x');  // beyond any socket buffer
+  HttpClient first = connect();
+  first.send_request("GET", "/hold");
+  auto held = service_.wait_held();
+  held->post([held, &large] { held->respond({.body = large}); });
+  HttpClient second = connect();
+  second.send_request("GET", "/hold");
+  auto other = service_.wait_held();
+  other->post([other, &large] { other->respond({.body = large}); });
+  EXPECT_EQ(second.read_reply().status, 503);
+  EXPECT_EQ(first.read_reply().body, large);
+  service_.wait_completed(2);
+  held.reset();
+  other.reset();
+  io_->stop(kPatience);
+  EXPECT_EQ(resources_.body_memory->used_bytes(), 0U);
+}
+
+TEST_F(Connection, GivesUpOnAReplyThatNobodyReadsHoweverLargeItIs) {
+  limits_.write_timeout = std::chrono::milliseconds(20);
+  limits_.min_bytes_per_second = 8 << 20;  // two seconds for the whole, 31 ms for a part
+  HttpClient client = connect();
+  client.send_request("GET", "/hold");
+  const auto held = service_.wait_held();
+  const auto begin = std::chrono::steady_clock::now();
+  held->post([held] { held->respond({.body = std::string(size_t{16} << 20, 'x')}); });
+  EXPECT_EQ(service_.wait_completed(1), std::vector<int>{200});
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(1500));
 }
 
 TEST_F(Connection, AnswersAHeadRequestWithoutABody) {

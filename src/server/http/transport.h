@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "server/http/tls.h"
@@ -47,11 +48,12 @@ class Transport {
              : plain_.async_read_some(buffer, std::move(handler));
   }
   template <typename Handler>
-  void async_write(const std::string& data, Handler handler) {
+  void async_write(std::string_view data, Handler handler) {
+    const auto bytes = boost::asio::buffer(data.data(), data.size());
     if (is_tls()) {
-      boost::asio::async_write(*tls_, boost::asio::buffer(data), std::move(handler));
+      boost::asio::async_write(*tls_, bytes, std::move(handler));
     } else {
-      boost::asio::async_write(plain_, boost::asio::buffer(data), std::move(handler));
+      boost::asio::async_write(plain_, bytes, std::move(handler));
     }
   }
 
