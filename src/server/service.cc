@@ -300,6 +300,10 @@ void ApiService::count(std::string_view handler, std::string_view method, int st
 }
 
 void ApiService::completed(const HttpRequest& request, const RequestLog& log, int status) {
+  // The tokens and logprobs of a large reply were many small allocations, which the allocator would
+  // keep; a worker gives them back to the system after heavy work, here none.
+  constexpr int32_t kManyTokens = 4096;
+  if (log.num_output_tokens >= kManyTokens) workers_.put(WorkPool::Lane::kHeavy, [] {});
   count(log.route, request.method, status);
   const bool is_probe = log.route == "/health" || log.route == "/ping" || log.route == "/metrics";
   if (!is_probe && (status == 429 || status == 503)) count_refusal(refusal_reason(status));

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -54,7 +55,9 @@ size_t read_to_end(int fd) {
   std::array<char, 65536> buffer;
   for (size_t total = 0;;) {
     pollfd ready{.fd = fd, .events = POLLIN, .revents = 0};
-    CHECK(poll(&ready, 1, 10'000) == 1);
+    const int num_ready = poll(&ready, 1, 10'000);
+    if (num_ready < 0 && errno == EINTR) continue;  // libFuzzer's alarm
+    CHECK(num_ready == 1);
     const ssize_t num_bytes = read(fd, buffer.data(), buffer.size());
     if (num_bytes <= 0) return total;
     total += static_cast<size_t>(num_bytes);

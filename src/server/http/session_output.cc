@@ -120,6 +120,7 @@ void Session::flush() {
     if (!pending_.empty()) in_flight_ += fmt::format("{:x}\r\n{}\r\n", pending_.size(), pending_);
     if (ended_) in_flight_ += "0\r\n\r\n";
   } else if (!head_only_ || !streaming_) {
+    in_flight_.reserve(in_flight_.size() + pending_.size());  // appending might double it
     in_flight_ += pending_;
   }
   pending_ = {};                 // its memory too
