@@ -134,12 +134,15 @@ void ReplyWriter::append_usage(std::string& out, const Usage& usage, const Timin
 
 std::string ReplyWriter::whole(std::span<const WholeChoice> choices, const Usage& usage,
                                const Timings& timings) const {
-  Json body = Json::object();
-  body["id"] = id_;
-  body["object"] = chat_ ? "chat.completion" : "text_completion";
-  body["created"] = created_;
-  body["model"] = model_;
-  body["choices"] = Json::array();
+  Json head = Json::object();
+  head["id"] = id_;
+  head["object"] = chat_ ? "chat.completion" : "text_completion";
+  head["created"] = created_;
+  head["model"] = model_;
+  std::string out = dump_json(head);
+  out.back() = ',';
+  out += "\"choices\":[";
+  // Choice by choice: as one tree, the logprobs of many would take ten times the reply's size.
   for (const WholeChoice& choice : choices) {
     Json json = Json::object();
     json["index"] = choice.index;
@@ -152,12 +155,16 @@ std::string ReplyWriter::whole(std::span<const WholeChoice> choices, const Usage
     json["logprobs"] = wants_logprobs_ ? logprobs_json(choice.tokens, text_offset) : Json();
     json["finish_reason"] = std::string(to_string(choice.end.reason));
     json["stop_reason"] = stop_reason_json(choice.end);
-    body["choices"].push_back(std::move(json));
+    if (out.back() != '[') out += ',';
+    out += dump_json(json);
   }
-  body["usage"] = usage_json(usage);
-  body["system_fingerprint"] = fingerprint_;
-  body["timings"] = timings_json(usage, timings);
-  return dump_json(body);
+  Json tail = Json::object();
+  tail["usage"] = usage_json(usage);
+  tail["system_fingerprint"] = fingerprint_;
+  tail["timings"] = timings_json(usage, timings);
+  std::string end = dump_json(tail);
+  end.front() = ',';
+  return out + "]" + end;
 }
 
 std::string ReplyWriter::token_text(TokenId id) const {
