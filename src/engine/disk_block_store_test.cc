@@ -223,7 +223,7 @@ TEST_F(BlockFolder, HoldsItsBoundsUnderRandomUse) {
       store.reset();
       config_.fingerprint = action < 92 ? "model a" : "model b";
       store = open();
-    } else if (!files().empty() && store->flush(seconds(20))) {
+    } else if (store->flush(seconds(20)) && !files().empty()) {
       fs::resize_file(files().at(0), random() % 6000);
     }
     if (random() % 10 != 0) continue;
