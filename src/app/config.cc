@@ -80,6 +80,29 @@ std::function<Result<void>(const std::string&)> list_setter(const std::string& n
   };
 }
 
+// Values that no request can match are mistakes.
+std::function<Result<void>(const std::string&)> origin_setter(std::vector<std::string>& target) {
+  return [&target](const std::string& text) -> Result<void> {
+    if (text != "*" && text.find("://") == std::string::npos) {
+      return invalid_argument(fmt::format(
+          "allowed-origins: '{}' is neither * nor an origin such as https://chat.example", text));
+    }
+    target.push_back(text);
+    return {};
+  };
+}
+
+std::function<Result<void>(const std::string&)> host_setter(std::vector<std::string>& target) {
+  return [&target](const std::string& text) -> Result<void> {
+    if (text.empty() || text.find('/') != std::string::npos) {
+      return invalid_argument(
+          fmt::format("allowed-hosts: '{}' is neither * nor a host name or address", text));
+    }
+    target.push_back(text);
+    return {};
+  };
+}
+
 // "auto" leaves the target unset.
 std::function<Result<void>(const std::string&)> dtype_setter(const std::string& name,
                                                              std::optional<DType>& target,
@@ -294,11 +317,10 @@ std::vector<Flag> access_flags(ServeOptions& o) {
        filled_text_setter("admin-key", o.admin_key)},
       {"allowed-hosts", "HOST", kServerGroup,
        "names in the Host header that are answered; * is any",
-       "on a loopback address its names, else any", true,
-       list_setter("allowed-hosts", o.allowed_hosts)},
+       "on a loopback address its names, else any", true, host_setter(o.allowed_hosts)},
       {"allowed-origins", "ORIGIN", kServerGroup,
        "web pages that may call the API from a browser; * is any", "none", true,
-       list_setter("allowed-origins", o.allowed_origins)},
+       origin_setter(o.allowed_origins)},
       {"seed", "N", kServerGroup, "seed of the seeds drawn for requests that give none",
        "from the system", false,
        integer_setter("seed", o.seed, uint64_t{0}, std::numeric_limits<uint64_t>::max())},

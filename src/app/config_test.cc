@@ -103,6 +103,20 @@ TEST(Config, TimesTakeFractionsAndSizesHaveLimits) {
   }
 }
 
+TEST(Config, RefusesHostsAndOriginsThatNoRequestCanMatch) {
+  const std::pair<const char*, const char*> bad[] = {{"allowed-hosts", "http://chat.example"},
+                                                     {"allowed-hosts", ""},
+                                                     {"allowed-origins", "chat.example"},
+                                                     {"allowed-origins", ""},
+                                                     {"admin-key", ""}};
+  for (const auto& [name, value] : bad) {
+    ServeOptions options;
+    const auto done = apply_settings(serve_flags(options), {{name, {value}}}, "");
+    ASSERT_FALSE(done.ok()) << name << "=" << value;
+    EXPECT_NE(done.error().message.find(name), std::string::npos) << done.error().message;
+  }
+}
+
 TEST(Config, EveryFlagHasHelpAndANameOfItsOwn) {
   ServeOptions options;
   std::set<std::string> names;
