@@ -208,8 +208,8 @@ def test_a_disk_that_cannot_be_written_costs_no_request(tmp_path):
 
 @pytest.fixture(scope="module")
 def narrow():
-    """Two places, small chunks: every state of a request lasts long enough to leave in it."""
-    with Server("--max-num-seqs", "2", "--max-num-batched-tokens", "16", env={"PAGODA_CHECK": "1"}) as server:
+    """Two places, the smallest chunks: a prompt takes many times the 100 ms between two looks at the state."""
+    with Server("--max-num-seqs", "2", "--max-num-batched-tokens", "2", env={"PAGODA_CHECK": "1"}) as server:
         yield server
 
 
