@@ -46,15 +46,6 @@ std::function<Result<void>(const std::string&)> integer_setter(const std::string
   };
 }
 
-std::function<Result<void>(const std::string&)> address_setter(std::string& target) {
-  return [&target](const std::string& text) -> Result<void> {
-    // An empty address would mean every interface of the machine.
-    if (text.empty()) return invalid_argument("host: the value must not be empty");
-    target = text;
-    return {};
-  };
-}
-
 std::function<Result<void>(const std::string&)> text_setter(std::string& target) {
   return [&target](const std::string& text) -> Result<void> {
     target = text;
@@ -62,6 +53,8 @@ std::function<Result<void>(const std::string&)> text_setter(std::string& target)
   };
 }
 
+// Where an empty text would mean something nobody wants: an empty address is every interface of the
+// machine, an empty key is none.
 std::function<Result<void>(const std::string&)> filled_text_setter(const std::string& name,
                                                                    std::string& target) {
   return [name, &target](const std::string& text) -> Result<void> {
@@ -143,8 +136,10 @@ Result<void> set_quantization(EngineOptions& options, const std::string& text) {
   return {};
 }
 
+// The target is an int64_t or an optional one.
+template <typename Target>
 std::function<Result<void>(const std::string&)> bytes_setter(const std::string& name,
-                                                             int64_t& target) {
+                                                             Target& target) {
   return [name, &target](const std::string& text) -> Result<void> {
     const auto bytes = parse_bytes(text);
     if (!bytes.ok()) return invalid_argument(name + ": " + bytes.error().message);
@@ -260,13 +255,7 @@ std::vector<Flag> cache_flags(EngineOptions& o) {
        "type of cached keys and values: auto, bf16, f32, int8", "auto", false,
        dtype_setter("kv-cache-dtype", o.kv_cache_dtype, {DType::kBF16, DType::kF32, DType::kI8})},
       {"kv-cache-memory", "BYTES", kCacheGroup, "memory of the KV cache, for example 4G",
-       "by memory-utilization", false,
-       [&o](const std::string& text) -> Result<void> {
-         const auto bytes = parse_bytes(text);
-         if (!bytes.ok()) return invalid_argument("kv-cache-memory: " + bytes.error().message);
-         o.kv_cache_memory_bytes = *bytes;
-         return {};
-       }},
+       "by memory-utilization", false, bytes_setter("kv-cache-memory", o.kv_cache_memory_bytes)},
       {"num-gpu-blocks-override", "N", kCacheGroup, "number of cache blocks, whatever the memory",
        "by memory", false, integer_setter("num-gpu-blocks-override", o.num_blocks, 1, kMaxInt)},
       {"memory-utilization", "SHARE", kCacheGroup,
@@ -278,7 +267,7 @@ std::vector<Flag> cache_flags(EngineOptions& o) {
 std::vector<Flag> listen_flags(ServeOptions& o) {
   return {
       {"host", "ADDRESS", kServerGroup, "address to listen on", o.host, false,
-       address_setter(o.host)},
+       filled_text_setter("host", o.host)},
       {"port", "PORT", kServerGroup, "port to listen on; 0: any free one", std::to_string(o.port),
        false, integer_setter("port", o.port, 0, 65535)},
       {"uds", "PATH", kServerGroup, "listen on a Unix socket instead of host and port", "", false,

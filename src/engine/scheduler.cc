@@ -72,10 +72,6 @@ void Scheduler::for_each_running(const std::function<void(const Sequence&)>& vis
   for (const auto& s : running_) visit(*s);
 }
 
-void Scheduler::for_each_waiting(const std::function<void(const Sequence&)>& visit) const {
-  waiting_.for_each(visit);
-}
-
 ScheduledStep Scheduler::schedule() {
   ScheduledStep step;
   restore_until_ = clock_.now() + kRestoreTime;
@@ -161,6 +157,13 @@ int32_t Scheduler::num_reusable_blocks(const Sequence& sequence) const {
   return (sequence.num_tokens() - 1) / pool_.block_size();
 }
 
+// The cached block that holds what block `block` of the sequence is to hold. REQUIRES: a cache.
+std::optional<BlockId> Scheduler::find_cached(Sequence& sequence, int32_t block) const {
+  hash_blocks(sequence, block + 1);
+  return cache_->find(sequence.block_hashes[static_cast<size_t>(block)],
+                      hash_before(sequence, block), block_tokens(sequence, block));
+}
+
 void Scheduler::extend_from_cache(Sequence& sequence) {
   if (!cache_) return;
   const int32_t block_size = pool_.block_size();
@@ -168,16 +171,14 @@ void Scheduler::extend_from_cache(Sequence& sequence) {
        b < num_reusable_blocks(sequence) && sequence.num_computed_tokens == b * block_size &&
        sequence.block_table.num_blocks() == b;
        ++b) {
-    hash_blocks(sequence, b + 1);
-    const BlockHash& hash = sequence.block_hashes[static_cast<size_t>(b)];
-    const BlockHash& before = hash_before(sequence, b);
-    const std::span<const TokenId> tokens = block_tokens(sequence, b);
     const Priority priority = sequence.request->priority;
-    if (const auto found = cache_->find(hash, before, tokens)) {
+    if (const auto found = find_cached(sequence, b)) {
       sequence.block_table.share({&*found, 1});
       cache_->touch(*found, priority);
     } else if (clock_.now() < restore_until_) {
-      const auto restored = cache_->restore(hash, before, tokens, priority);
+      const auto restored =
+          cache_->restore(sequence.block_hashes[static_cast<size_t>(b)], hash_before(sequence, b),
+                          block_tokens(sequence, b), priority);
       if (!restored) return;
       sequence.block_table.take(*restored);
     } else {

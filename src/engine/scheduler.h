@@ -95,7 +95,6 @@ class Scheduler {
   int32_t num_cached_blocks() const { return cache_ ? cache_->num_blocks() : 0; }
   const SchedulerTotals& totals() const { return totals_; }
   void for_each_running(const std::function<void(const Sequence&)>& visit) const;
-  void for_each_waiting(const std::function<void(const Sequence&)>& visit) const;
 
   // The next step; has work unless empty(). Its spans hold until the next call of any other
   // function.
@@ -147,6 +146,7 @@ class Scheduler {
   void extend_from_cache(Sequence& sequence);
   void offer_to_cache(Sequence& sequence);
   void note_found(Sequence& sequence, int32_t num_tokens, bool in_cache);
+  std::optional<BlockId> find_cached(Sequence& sequence, int32_t block) const;
   int32_t num_reusable_blocks(const Sequence& sequence) const;
   void hash_blocks(Sequence& sequence, int32_t num_blocks) const;
   const BlockHash& hash_before(const Sequence& sequence, int32_t block) const;

@@ -86,9 +86,7 @@ Scheduler::Reuse Scheduler::find_reuse(Sequence& sequence) const {
   }
   if (!cache_) return reuse;
   for (int32_t b = 0; b < num_reusable_blocks(sequence); ++b) {
-    hash_blocks(sequence, b + 1);
-    const auto found = cache_->find(sequence.block_hashes[static_cast<size_t>(b)],
-                                    hash_before(sequence, b), block_tokens(sequence, b));
+    const auto found = find_cached(sequence, b);
     if (!found) break;
     reuse.blocks.push_back(*found);
   }
