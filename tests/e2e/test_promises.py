@@ -474,6 +474,7 @@ def test_the_trace_shows_steps_and_requests_and_no_text(tmp_path):
 
 def test_the_state_shows_numbers_and_no_text(server):
     with busy(server, messages=ask("A very secret question about zebras")):
+        wait_for(lambda: engine_state(server)["requests"])
         reply = server.http.get("/debug/state")
         assert reply.json()["engine"]["requests"][0]["num_prompt_tokens"] > 5
         assert "zebra" not in reply.text
