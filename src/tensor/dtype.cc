@@ -1,4 +1,4 @@
-// The format table and the scalar conversions of bf16, f16 and q8_0.
+// The format table and the scalar conversions of bf16 and f16.
 #include "tensor/dtype.h"
 
 #include <fmt/core.h>
@@ -7,8 +7,10 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <string>
 
 #include "base/check.h"
+#include "tensor/formats/codecs.h"
 
 namespace pagoda {
 namespace {
@@ -43,50 +45,24 @@ void encode_16(const float* in, std::byte* blocks, int64_t num_elements) {
   for (int64_t i = 0; i < num_elements; ++i) store(blocks + 2 * i, kFromFloat(in[i]));
 }
 
-// Q8_0 of the GGUF specification: an f16 scale d, then 32 signed bytes q; the value is d * q.
-struct Q8Block {
-  uint16_t scale;
-  int8_t quants[32];
-};
-static_assert(sizeof(Q8Block) == 34);
-constexpr int64_t kQ8Elements = 32;
-
-void decode_q8_0(const std::byte* blocks, float* out, int64_t num_elements) {
-  for (int64_t i = 0; i < num_elements; i += kQ8Elements) {
-    const auto block = load<Q8Block>(blocks + i / kQ8Elements * 34);
-    const float scale = f16_to_float(block.scale);
-    for (int64_t j = 0; j < kQ8Elements; ++j) {
-      out[i + j] = scale * static_cast<float>(block.quants[j]);
-    }
-  }
-}
-
-// The quantiser divides by the unrounded scale and rounds halves away from zero, as GGUF writers
-// do, so that a file made elsewhere from the same floats holds the same bytes.
-void encode_q8_0(const float* in, std::byte* blocks, int64_t num_elements) {
-  for (int64_t i = 0; i < num_elements; i += kQ8Elements) {
-    float max_abs = 0.0F;
-    for (int64_t j = 0; j < kQ8Elements; ++j) max_abs = std::fmax(max_abs, std::fabs(in[i + j]));
-    const float scale = max_abs / 127.0F;
-    const float inverse = scale > 0.0F ? 1.0F / scale : 0.0F;
-    Q8Block block = {.scale = float_to_f16(scale), .quants = {}};
-    for (int64_t j = 0; j < kQ8Elements; ++j) {
-      const float scaled = std::round(in[i + j] * inverse);
-      // A NaN or an infinity in the source must not become an undefined conversion.
-      const float limited = scaled >= -127.0F ? std::fmin(scaled, 127.0F) : -127.0F;
-      block.quants[j] = static_cast<int8_t>(std::isnan(scaled) ? 0.0F : limited);
-    }
-    store(blocks + i / kQ8Elements * 34, block);
-  }
-}
-
-constexpr std::array<FormatTraits, 6> kFormats = {{
-    {DType::kF32, "f32", "F32", 1, 4, decode_f32, encode_f32},
-    {DType::kBF16, "bf16", "BF16", 1, 2, decode_16<bf16_to_float>, encode_16<float_to_bf16>},
-    {DType::kF16, "f16", "F16", 1, 2, decode_16<f16_to_float>, encode_16<float_to_f16>},
-    {DType::kQ8_0, "q8_0", "", 32, 34, decode_q8_0, encode_q8_0},
-    {DType::kI32, "i32", "I32", 1, 4, nullptr, nullptr},
-    {DType::kI8, "int8", "I8", 1, 1, nullptr, nullptr},
+constexpr std::array<FormatTraits, 17> kFormats = {{
+    {DType::kF32, "f32", "F32", 0, 1, 4, decode_f32, encode_f32},
+    {DType::kBF16, "bf16", "BF16", 30, 1, 2, decode_16<bf16_to_float>, encode_16<float_to_bf16>},
+    {DType::kF16, "f16", "F16", 1, 1, 2, decode_16<f16_to_float>, encode_16<float_to_f16>},
+    {DType::kQ8_0, "q8_0", "", 8, 32, 34, decode_q8_0, encode_q8_0},
+    {DType::kI32, "i32", "I32", 26, 1, 4, nullptr, nullptr},
+    {DType::kI8, "int8", "I8", 24, 1, 1, nullptr, nullptr},
+    {DType::kQ4_0, "q4_0", "", 2, 32, 18, decode_q4_0, encode_q4_0},
+    {DType::kQ4_1, "q4_1", "", 3, 32, 20, decode_q4_1, encode_q4_1},
+    {DType::kQ5_0, "q5_0", "", 6, 32, 22, decode_q5_0, encode_q5_0},
+    {DType::kQ5_1, "q5_1", "", 7, 32, 24, decode_q5_1, encode_q5_1},
+    {DType::kQ2_K, "q2_k", "", 10, 256, 84, decode_q2_k, nullptr},
+    {DType::kQ3_K, "q3_k", "", 11, 256, 110, decode_q3_k, nullptr},
+    {DType::kQ4_K, "q4_k", "", 12, 256, 144, decode_q4_k, encode_q4_k},
+    {DType::kQ5_K, "q5_k", "", 13, 256, 176, decode_q5_k, nullptr},
+    {DType::kQ6_K, "q6_k", "", 14, 256, 210, decode_q6_k, encode_q6_k},
+    {DType::kMXFP4, "mxfp4", "", 39, 32, 17, decode_mxfp4, encode_mxfp4},
+    {DType::kF8E4M3, "f8_e4m3", "F8_E4M3", -1, 1, 1, decode_f8_e4m3, nullptr},
 }};
 
 }  // namespace
@@ -97,6 +73,10 @@ const FormatTraits& format_traits(DType dtype) {
   return kFormats[index];
 }
 
+std::span<const FormatTraits> all_formats() {
+  return kFormats;
+}
+
 Result<DType> parse_dtype(std::string_view name) {
   for (const FormatTraits& format : kFormats) {
     if (name == format.name) return format.dtype;
@@ -104,9 +84,9 @@ Result<DType> parse_dtype(std::string_view name) {
   if (name == "float32") return DType::kF32;
   if (name == "bfloat16") return DType::kBF16;
   if (name == "float16" || name == "half") return DType::kF16;
-  return invalid_argument(fmt::format(
-      "dtype \"{}\" is not one of f32, float32, bf16, bfloat16, f16, float16, q8_0, i32, int8",
-      name.substr(0, 40)));
+  std::string known = "float32, bfloat16, float16";
+  for (const FormatTraits& format : kFormats) known += fmt::format(", {}", format.name);
+  return invalid_argument(fmt::format("dtype \"{}\" is not one of {}", name.substr(0, 40), known));
 }
 
 int64_t dtype_bytes(DType dtype, int64_t num_elements) {
