@@ -89,7 +89,25 @@ struct Bench {
   }
 };
 
+// Blocks of any bits: products take the same time whatever they hold.
+WeightPtr random_blocks(Backend& backend, int64_t rows, int64_t columns, DType dtype) {
+  std::vector<std::byte> bytes(static_cast<size_t>(dtype_bytes(dtype, rows * columns)));
+  uint32_t state = 1;
+  for (std::byte& byte : bytes) {
+    state = state * 1664525U + 1013904223U;
+    // As f16, a small number; as an exponent of MXFP4 far from those of subnormal floats.
+    byte = static_cast<std::byte>((state >> 24 & 0x37U) | (dtype == DType::kMXFP4 ? 0x40U : 0U));
+  }
+  auto weight =
+      backend.pack({.data = bytes.data(), .dtype = dtype, .shape = {rows, columns}}, dtype);
+  CHECK(weight.ok());
+  return std::move(weight).value();
+}
+
 WeightPtr random_matrix(Backend& backend, int64_t rows, int64_t columns, DType dtype) {
+  if (format_traits(dtype).block_elements > 1) {
+    return random_blocks(backend, rows, columns, dtype);
+  }
   std::vector<uint16_t> values(static_cast<size_t>(rows * columns));
   uint32_t state = 1;
   for (uint16_t& value : values) {
@@ -240,13 +258,20 @@ int run(int argc, char** argv) {
   Probe probe(num_threads);
   Bench bench{.backend = **backend, .probe = probe, .filter = filter};
   fmt::print("{}, {} threads\n", (*backend)->name(), num_threads);
-  for (const DType dtype : {DType::kBF16, DType::kQ8_0, DType::kF32}) bench_matmul(bench, dtype);
+  for (const DType dtype : {DType::kBF16, DType::kQ8_0, DType::kF32, DType::kQ4_0, DType::kQ4_1,
+                            DType::kQ5_0, DType::kQ5_1, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,
+                            DType::kQ5_K, DType::kQ6_K, DType::kMXFP4}) {
+    bench_matmul(bench, dtype);
+  }
   for (const DType dtype : {DType::kBF16, DType::kF32, DType::kI8}) bench_attention(bench, dtype);
   bench_elementwise(bench);
-  for (const DType target : {DType::kBF16, DType::kQ8_0, DType::kF32}) {
+  for (const DType target :
+       {DType::kBF16, DType::kQ8_0, DType::kF32, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K}) {
     bench_pack(bench, DType::kBF16, target);
   }
-  bench_pack(bench, DType::kQ8_0, DType::kQ8_0);
+  for (const DType same : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K}) {
+    bench_pack(bench, same, same);
+  }
   return 0;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,11 +27,11 @@ class Weight {
 };
 using WeightPtr = std::shared_ptr<const Weight>;
 
-// Rotary embedding as numbers: pair (i, i + D/2) of a head turns by position * inv_freq[i] (Hugging
-// Face's half-split order), and the result is scaled by attention_factor. Su et al., RoFormer
-// (2021).
+// Rotary embedding as numbers: pair (i, i + N) of a head turns by position * inv_freq[i], of which
+// there are N <= D / 2 (Hugging Face's half-split order), and the result is scaled by
+// attention_factor. Elements from 2 N on stay as they are. Su et al., RoFormer (2021).
 struct RopeTable {
-  std::vector<float> inv_freq;  // [D / 2]
+  std::vector<float> inv_freq;  // [N], the rotary half
   float attention_factor = 1.0F;
 };
 
@@ -53,6 +54,45 @@ struct AttentionParams {
   int32_t num_kv_heads = 0;  // K
   int32_t head_size = 0;     // D
   float scale = 1.0F;        // of q . k, usually 1 / sqrt(D)
+  // The token at position p sees positions p - sliding_window + 1 to p; 0: all up to p. Blocks that
+  // have left the window are not read, and stay where they are.
+  int32_t sliding_window = 0;
+  // Scores s become cap * tanh(s / cap) before the softmax; 0: they stay (Gemma 2, section 2).
+  float logit_soft_cap = 0.0F;
+  // [H] or null: for each query head the logit of one more key that has no value. It takes part in
+  // the softmax's denominator only, so that a head can attend to nothing.
+  const Weight* sinks = nullptr;
+};
+
+// How the logits of a token's chosen experts become the factors of their outputs.
+enum class ExpertWeighting : uint8_t {
+  kSoftmaxOfChosen,  // softmax over the chosen; the same as over all, divided by the chosen's sum
+  kSoftmaxOfAll,     // softmax over all experts: the factors of the chosen add up to less than 1
+};
+
+// What stands between an expert's first products and its last.
+enum class ExpertActivation : uint8_t {
+  kSiluMul,        // gate * sigmoid(gate) * up
+  kClampedSwiglu,  // g * sigmoid(alpha * g) * (u + 1) with g = min(gate, limit) and u = up within
+                   // [-limit, limit]: gpt-oss's model code, swiglu()
+};
+
+struct MoeParams {
+  int32_t top_k = 1;  // experts a token, at most X
+  ExpertWeighting weighting = ExpertWeighting::kSoftmaxOfChosen;
+  ExpertActivation activation = ExpertActivation::kSiluMul;
+  float alpha = 1.0F;  // kClampedSwiglu only
+  float limit = 0.0F;  // kClampedSwiglu only
+};
+
+// The X experts of one layer. Matrices come from Backend::pack_stack; borrowed for the call.
+struct ExpertWeights {
+  const Weight* gate = nullptr;       // [X, F, E]
+  const Weight* up = nullptr;         // [X, F, E]
+  const Weight* down = nullptr;       // [X, E, F]
+  const Weight* gate_bias = nullptr;  // [X * F], expert after expert; all three or none
+  const Weight* up_bias = nullptr;    // [X * F]
+  const Weight* down_bias = nullptr;  // [X * E]
 };
 
 // The operations models are written in. Letters as in ARCHITECTURE.md: T tokens of the step, E
@@ -79,7 +119,7 @@ class Ops {
   virtual Tensor rope(const Tensor& x, std::span<const int32_t> positions, const RopeTable& table,
                       int32_t head_size) = 0;
   // Writes k and v [T, K * D] into their slots, then causal softmax(q . K * scale) . V -> [T, H *
-  // D].
+  // D], with the limits of `params` on what is seen and how large a score gets.
   virtual Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
                            const AttentionParams& params, const AttentionBatch& batch,
                            KvCache& cache) = 0;
@@ -87,6 +127,19 @@ class Ops {
   // Adds bias [E] to every row.
   virtual Tensor add_bias(const Tensor& x, const Weight& bias) = 0;
   virtual Tensor silu_mul(const Tensor& gate, const Tensor& up) = 0;  // gate * sigmoid(gate) * up
+  // gelu(gate) * up with the tanh form of Hendrycks and Gimpel (2016): gelu(x) = x / 2 * (1 +
+  // tanh(sqrt(2 / pi) * (x + 0.044715 x^3))).
+  virtual Tensor gelu_mul(const Tensor& gate, const Tensor& up) = 0;
+  // These two change x where it lies and return it: a copy of all logits would be large.
+  virtual Tensor scale(const Tensor& x, float factor) = 0;  // x * factor
+  virtual Tensor soft_cap(const Tensor& x, float cap) = 0;  // cap * tanh(x / cap); cap > 0
+  // Mixture of experts (Shazeer et al., 2017): each row of x [T, E] goes through the top_k experts
+  // whose router_logits [T, X] are largest, of equal ones those of lower index, and the results are
+  // added, each times its factor, in the order of the experts' indices -> [T, E]. Which experts are
+  // taken is decided inside, so a model's forward() needs no contents. A row's result depends on no
+  // other row; one with a logit that is NaN is NaN.
+  virtual Tensor moe(const Tensor& x, const Tensor& router_logits, const ExpertWeights& experts,
+                     const MoeParams& params) = 0;
   virtual Tensor gather_rows(const Tensor& x, std::span<const int32_t> rows) = 0;  // [R, E]
   // Tells that of all Tensors of this step only `x` is still needed: the others die and their
   // memory is used again. Returns the new handle of x. A model calls it after each layer, so that
@@ -103,10 +156,17 @@ class Backend {
   virtual ~Backend() = default;
   virtual std::string name() const = 0;  // "cpu avx512"
   // Copies a matrix [Out, In] or vector [E] into the device's layout, converting to `dtype` (kF32,
-  // kBF16 or kQ8_0; vectors are always kept as f32). kInvalidArgument when the format cannot hold
-  // the shape, naming both; kOverloaded when memory is refused.
+  // kBF16 or a block format; vectors are always kept as f32). Blocks of `dtype` itself are kept as
+  // they are, bit for bit. kInvalidArgument when the format cannot hold the shape, naming both, or
+  // can only be read from files; kOverloaded when memory is refused.
   virtual Result<WeightPtr> pack(const TensorView& source, DType dtype) = 0;
-  // Bytes pack() would hold for this shape and format.
+  // Copies a stack [X, Out, In] of matrices, for moe(). `read(i)` gives matrix i [Out, In], once
+  // and in order; its view need not outlive the next call, so that memory beyond the result is one
+  // matrix. Errors as pack() and as `read`.
+  virtual Result<WeightPtr> pack_stack(
+      const Shape& shape, DType dtype,
+      const std::function<Result<TensorView>(int64_t index)>& read) = 0;
+  // Bytes pack() or pack_stack() would hold for this shape and format.
   virtual int64_t packed_bytes(const Shape& shape, DType dtype) const = 0;
   virtual Ops& ops() = 0;
   // The workers, for host work between operations, on the engine thread; null: there are none.

@@ -90,6 +90,27 @@ Tensor NullOps::silu_mul(const Tensor& gate, const Tensor& up) {
   return make(gate.shape);
 }
 
+Tensor NullOps::gelu_mul(const Tensor& gate, const Tensor& up) {
+  return silu_mul(gate, up);
+}
+
+Tensor NullOps::scale(const Tensor& x, float) {
+  return x;
+}
+
+Tensor NullOps::soft_cap(const Tensor& x, float cap) {
+  CHECK(cap > 0.0F);
+  return x;
+}
+
+Tensor NullOps::moe(const Tensor& x, const Tensor& router_logits, const ExpertWeights& experts,
+                    const MoeParams& params) {
+  const Tensor out = make(moe_shape(x, router_logits, experts, params));
+  const Shape& gate = experts.gate->shape();
+  count_scratch(MoeScratch(out.shape[0] * params.top_k, gate[2], gate[1]).num_bytes);
+  return out;
+}
+
 Tensor NullOps::gather_rows(const Tensor& x, std::span<const int32_t> rows) {
   return make(gather_shape(x, static_cast<int64_t>(rows.size())));
 }

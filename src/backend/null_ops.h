@@ -29,6 +29,11 @@ class NullOps : public Ops {
   Tensor add(const Tensor& a, const Tensor& b) override;
   Tensor add_bias(const Tensor& x, const Weight& bias) override;
   Tensor silu_mul(const Tensor& gate, const Tensor& up) override;
+  Tensor gelu_mul(const Tensor& gate, const Tensor& up) override;
+  Tensor scale(const Tensor& x, float factor) override;
+  Tensor soft_cap(const Tensor& x, float cap) override;
+  Tensor moe(const Tensor& x, const Tensor& router_logits, const ExpertWeights& experts,
+             const MoeParams& params) override;
   Tensor gather_rows(const Tensor& x, std::span<const int32_t> rows) override;
   Tensor keep_only(const Tensor& x) override;
   // Zeros of x's size.

@@ -19,7 +19,8 @@ TEST(NullOps, CountsTheArenaThatTheSameCallsNeed) {
     const std::vector<int32_t> ids(9, 1);
     Tensor h = ops.embed(table, ids);
     for (int layer = 0; layer < 3; ++layer) {
-      h = ops.keep_only(ops.add(h, ops.matmul(h, w)));
+      const Tensor gate = ops.scale(ops.matmul(h, w), 0.5F);
+      h = ops.keep_only(ops.soft_cap(ops.add(h, ops.gelu_mul(gate, h)), 3.0F));
     }
     return h;
   };

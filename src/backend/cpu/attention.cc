@@ -226,19 +226,31 @@ void AttentionDriver::run_tile(const AttentionCall& call, const Tile& tile,
     const float* q = call.q + offset_of(i);
     for (int32_t d = 0; d < head_size; ++d) w.queries[i * w.stride + d] = q[d] * params.scale;
     std::fill_n(w.sums + i * w.stride, w.stride, 0.0F);
-    w.max[i] = std::numeric_limits<float>::lowest();
-    w.sum[i] = 0.0F;
+    // A sink comes before all keys: the first maximum, with exp(0) in the sum and no value.
+    const int64_t head = int64_t{tile.kv_head} * group + (tile.first_query + i) % group;
+    w.max[i] = call.sinks != nullptr ? call.sinks[head] : std::numeric_limits<float>::lowest();
+    w.sum[i] = call.sinks != nullptr ? 1.0F : 0.0F;
   }
+  // The first position that vector i sees; vectors are in the order of their positions.
+  const auto first_visible = [&](int32_t i) {
+    const int32_t position = sequence.num_computed_tokens + row_of(i);
+    return params.sliding_window > 0 ? std::max(0, position - params.sliding_window + 1) : 0;
+  };
   const int32_t num_keys = sequence.num_computed_tokens + row_of(tile.num_queries - 1) + 1;
-  for (int32_t chunk = 0; chunk < num_keys; chunk += kChunkKeys) {
+  const int32_t first_chunk = first_visible(0) / kChunkKeys * kChunkKeys;
+  for (int32_t chunk = first_chunk; chunk < num_keys; chunk += kChunkKeys) {
     const int32_t chunk_keys = std::min(kChunkKeys, num_keys - chunk);
     score_chunk(call, tile, chunk, num_keys, w);
     for (int32_t i = 0; i < tile.num_queries; ++i) {
-      const int32_t visible = sequence.num_computed_tokens + row_of(i) + 1 - chunk;
-      w.rescale[i] = kernels_.softmax_chunk(
-          w.scores + i * kChunkKeys, std::clamp(visible, 0, chunk_keys), &w.max[i], &w.sum[i]);
-      // The sum is of the probabilities alone; only what multiplies V carries V's scales.
       float* probs = w.scores + i * kChunkKeys;
+      if (params.logit_soft_cap > 0.0F) {
+        kernels_.soft_cap(probs, params.logit_soft_cap, probs, chunk_keys);
+      }
+      const int32_t begin = std::max(0, first_visible(i) - chunk);
+      const int32_t end = sequence.num_computed_tokens + row_of(i) + 1 - chunk;
+      w.rescale[i] =
+          kernels_.softmax_chunk(probs, begin, std::min(end, chunk_keys), &w.max[i], &w.sum[i]);
+      // The sum is of the probabilities alone; only what multiplies V carries V's scales.
       for (int32_t j = 0; scaled && j < chunk_keys; ++j) probs[j] *= w.value_scales[j];
     }
     kernel.values({.probs = w.scores,

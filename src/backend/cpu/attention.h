@@ -11,10 +11,11 @@ namespace pagoda::cpu {
 
 // Borrowed operands of one attention call; rows as in Ops::attention.
 struct AttentionCall {
-  const float* q;  // [T, H, D]
-  const float* k;  // [T, K, D]
-  const float* v;  // [T, K, D]
-  float* out;      // [T, H, D]
+  const float* q;      // [T, H, D]
+  const float* k;      // [T, K, D]
+  const float* v;      // [T, K, D]
+  float* out;          // [T, H, D]
+  const float* sinks;  // [H], or null
   const AttentionParams& params;
   const AttentionBatch& batch;
   KvCache& cache;

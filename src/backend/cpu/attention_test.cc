@@ -17,6 +17,9 @@ namespace {
 struct Model {
   int32_t num_heads, num_kv_heads, head_size, block_size;
   DType dtype;
+  int32_t sliding_window = 0;
+  float logit_soft_cap = 0.0F;
+  std::vector<float> sinks = {};  // [num_heads], or none
 };
 
 // One sequence's tokens and its blocks.
@@ -57,7 +60,9 @@ AttentionParams params_of(const Model& m) {
           .num_heads = m.num_heads,
           .num_kv_heads = m.num_kv_heads,
           .head_size = m.head_size,
-          .scale = 1.0F / std::sqrt(static_cast<float>(m.head_size))};
+          .scale = 1.0F / std::sqrt(static_cast<float>(m.head_size)),
+          .sliding_window = m.sliding_window,
+          .logit_soft_cap = m.logit_soft_cap};
 }
 
 KvCache make_cache(const Model& m, int32_t num_blocks) {
@@ -76,6 +81,10 @@ KvCache make_cache(const Model& m, int32_t num_blocks) {
 std::vector<float> run(Backend& backend, const Model& m, const std::vector<Sequence>& sequences,
                        int32_t num_blocks, int32_t chunk) {
   KvCache cache = make_cache(m, num_blocks);
+  AttentionParams params = params_of(m);
+  const WeightPtr sinks =
+      m.sinks.empty() ? nullptr : pack(backend, m.sinks, {m.num_heads}, DType::kF32);
+  params.sinks = sinks.get();
   std::vector<std::vector<float>> results(sequences.size());
   for (int32_t done = 0;; done += chunk) {
     std::vector<AttentionSequence> batch;
@@ -107,7 +116,7 @@ std::vector<float> run(Backend& backend, const Model& m, const std::vector<Seque
     backend.ops().begin_step();
     const std::vector<float> out =
         copy(backend, backend.ops().attention(view(q, {rows, width}), view(k, {rows, kv_width}),
-                                              view(v, {rows, kv_width}), params_of(m),
+                                              view(v, {rows, kv_width}), params,
                                               {.sequences = batch}, cache));
     for (size_t i = 0; i < batch.size(); ++i) {
       const auto begin = out.begin() + batch[i].first_row * width;
@@ -145,19 +154,23 @@ std::vector<double> naive(const Model& m, const Sequence& s, int32_t token, int3
   const auto head_of = [&](const std::vector<float>& all, int32_t key) {
     return stored(all.data() + key * kv_width + kv_head * m.head_size, m);
   };
-  std::vector<double> weights;
-  double total = 0;
-  for (int32_t key = 0; key <= token; ++key) {
+  const int32_t first = m.sliding_window > 0 ? std::max(0, token - m.sliding_window + 1) : 0;
+  std::vector<double> weights(static_cast<size_t>(first));
+  double total =
+      m.sinks.empty() ? 0.0 : std::exp(static_cast<double>(m.sinks[static_cast<size_t>(head)]));
+  for (int32_t key = first; key <= token; ++key) {
     const std::vector<double> k = head_of(s.k, key);
     double score = 0;
     for (int32_t d = 0; d < m.head_size; ++d) {
       score += static_cast<double>(q[d]) * k[static_cast<size_t>(d)];
     }
-    weights.push_back(std::exp(score / std::sqrt(static_cast<double>(m.head_size))));
+    score /= std::sqrt(static_cast<double>(m.head_size));
+    const auto cap = static_cast<double>(m.logit_soft_cap);
+    weights.push_back(std::exp(cap > 0 ? cap * std::tanh(score / cap) : score));
     total += weights.back();
   }
   std::vector<double> out(static_cast<size_t>(m.head_size));
-  for (int32_t key = 0; key <= token; ++key) {
+  for (int32_t key = first; key <= token; ++key) {
     const std::vector<double> v = head_of(s.v, key);
     for (size_t d = 0; d < v.size(); ++d) {
       out[d] += weights[static_cast<size_t>(key)] / total * v[d];
@@ -167,11 +180,24 @@ std::vector<double> naive(const Model& m, const Sequence& s, int32_t token, int3
 }
 
 TEST(Attention, AgreesWithPlainSoftmaxForEveryCacheFormatIsaAndOddShape) {
-  const Model models[] = {
-      {4, 2, 64, 16, DType::kBF16}, {4, 4, 8, 4, DType::kF32},  {8, 2, 40, 5, DType::kBF16},
-      {32, 1, 16, 32, DType::kF32}, {6, 2, 80, 1, DType::kF32}, {2, 1, 128, 128, DType::kBF16},
-      {4, 2, 64, 16, DType::kI8},   {8, 2, 32, 5, DType::kI8},  {6, 2, 80, 24, DType::kI8},
-      {2, 1, 128, 128, DType::kI8}, {3, 3, 10, 1, DType::kI8}};
+  const Model models[] = {{4, 2, 64, 16, DType::kBF16},
+                          {4, 4, 8, 4, DType::kF32},
+                          {8, 2, 40, 5, DType::kBF16},
+                          {32, 1, 16, 32, DType::kF32},
+                          {6, 2, 80, 1, DType::kF32},
+                          {2, 1, 128, 128, DType::kBF16},
+                          {4, 2, 64, 16, DType::kI8},
+                          {8, 2, 32, 5, DType::kI8},
+                          {6, 2, 80, 24, DType::kI8},
+                          {2, 1, 128, 128, DType::kI8},
+                          {3, 3, 10, 1, DType::kI8},
+                          {8, 2, 40, 5, DType::kBF16, 17},
+                          {4, 4, 24, 8, DType::kI8, 64},
+                          {4, 2, 16, 16, DType::kF32, 65, 1.5F},
+                          {2, 2, 32, 16, DType::kBF16, 0, 5.0F},
+                          {4, 2, 16, 16, DType::kF32, 1000, 50.0F},
+                          {4, 2, 16, 16, DType::kF32, 0, 0.0F, {0.5F, -3.0F, 12.0F, 0.0F}},
+                          {4, 1, 40, 5, DType::kI8, 20, 0.0F, {1.0F, 2.0F, -80.0F, 5.0F}}};
   for (const Model& m : models) {
     int32_t num_blocks = 0;
     const std::vector<Sequence> sequences = make_sequences(m, {70, 1, 17, 130}, &num_blocks);
@@ -203,7 +229,9 @@ TEST(Attention, AgreesWithPlainSoftmaxForEveryCacheFormatIsaAndOddShape) {
 
 TEST(Attention, ARowDoesNotDependOnChunkingNorThreadsNorIsaNorItsBatch) {
   for (const Model& m : {Model{8, 2, 64, 16, DType::kBF16}, Model{3, 3, 24, 7, DType::kF32},
-                         Model{8, 2, 64, 16, DType::kI8}, Model{3, 3, 22, 7, DType::kI8}}) {
+                         Model{8, 2, 64, 16, DType::kI8}, Model{3, 3, 22, 7, DType::kI8},
+                         Model{6, 2, 24, 7, DType::kI8, 70, 30.0F},
+                         Model{2, 1, 16, 16, DType::kBF16, 40, 0.0F, {1.0F, 4.0F}}}) {
     int32_t num_blocks = 0;
     const std::vector<Sequence> sequences = make_sequences(m, {150, 40}, &num_blocks);
     const auto reference = make_backend("scalar");

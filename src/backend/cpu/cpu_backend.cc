@@ -11,7 +11,9 @@
 #include "backend/cpu/attention.h"
 #include "backend/cpu/cpu_info.h"
 #include "backend/cpu/matmul.h"
+#include "backend/cpu/moe.h"
 #include "backend/cpu/packed_weight.h"
+#include "backend/cpu/stacked_weight.h"
 #include "backend/op_shapes.h"
 #include "base/check.h"
 #include "base/thread_pool.h"
@@ -57,7 +59,7 @@ class RopeCache {
   struct Entry {
     std::vector<int32_t> positions;
     RopeTable table;
-    std::vector<float> cos;  // [T, D / 2], times the attention factor
+    std::vector<float> cos;  // [T, N], times the attention factor
     std::vector<float> sin;
   };
 
@@ -83,6 +85,7 @@ class RopeCache {
   // rounding moves the angle by up to 0.004, so a more exact one would be another model.
   static void fill(Entry& entry, ThreadPool& pool) {
     const size_t half = entry.table.inv_freq.size();
+    if (half == 0) return;
     entry.cos.resize(entry.positions.size() * half);
     entry.sin.resize(entry.positions.size() * half);
     const auto rows = static_cast<int64_t>(entry.positions.size());
@@ -107,15 +110,23 @@ class CpuBackend final : public Backend, public Ops {
       : kernels_(kernels),
         pool_(num_threads),
         matmul_(kernels, pool_),
-        attention_(kernels, pool_) {}
+        attention_(kernels, pool_),
+        moe_(kernels, pool_, matmul_) {}
 
   std::string name() const override { return std::string("cpu ") + kernels_.isa; }
   Result<WeightPtr> pack(const TensorView& source, DType dtype) override {
     ASSIGN_OR_RETURN(WeightPtr weight, PackedWeight::pack(source, dtype, kernels_, pool_));
     return weight;
   }
+  Result<WeightPtr> pack_stack(
+      const Shape& shape, DType dtype,
+      const std::function<Result<TensorView>(int64_t index)>& read) override {
+    ASSIGN_OR_RETURN(WeightPtr weight, StackedWeight::pack(shape, dtype, read, kernels_, pool_));
+    return weight;
+  }
   int64_t packed_bytes(const Shape& shape, DType dtype) const override {
-    return PackedWeight::packed_bytes(shape, dtype);
+    return shape.rank() == 3 ? StackedWeight::packed_bytes(shape, dtype)
+                             : PackedWeight::packed_bytes(shape, dtype);
   }
   Ops& ops() override { return *this; }
   ThreadPool* thread_pool() override { return &pool_; }
@@ -136,6 +147,11 @@ class CpuBackend final : public Backend, public Ops {
   Tensor add(const Tensor& a, const Tensor& b) override;
   Tensor add_bias(const Tensor& x, const Weight& bias) override;
   Tensor silu_mul(const Tensor& gate, const Tensor& up) override;
+  Tensor gelu_mul(const Tensor& gate, const Tensor& up) override;
+  Tensor scale(const Tensor& x, float factor) override;
+  Tensor soft_cap(const Tensor& x, float cap) override;
+  Tensor moe(const Tensor& x, const Tensor& router_logits, const ExpertWeights& experts,
+             const MoeParams& params) override;
   Tensor gather_rows(const Tensor& x, std::span<const int32_t> rows) override;
   Tensor keep_only(const Tensor& x) override;
   std::span<const float> read(const Tensor& x) override {
@@ -143,6 +159,8 @@ class CpuBackend final : public Backend, public Ops {
   }
 
  private:
+  Tensor gate_mul(void (*kernel)(const float*, const float*, float*, int64_t), const Tensor& gate,
+                  const Tensor& up);
   // Runs body(row) for all rows; pieces hold at least 16,384 floats, some microseconds of work.
   template <typename Body>
   void for_rows(int64_t rows, int64_t row_floats, const Body& body) {
@@ -156,6 +174,7 @@ class CpuBackend final : public Backend, public Ops {
   ThreadPool pool_;
   MatmulDriver matmul_;
   AttentionDriver attention_;
+  MoeDriver moe_;
   Arena arena_;
   RopeCache rope_;
 };
@@ -196,11 +215,14 @@ std::vector<Tensor> CpuBackend::matmul_many(const Tensor& x,
   const int64_t rows = num_rows(x.shape);
   std::byte* scratch = arena_.scratch(matmul_scratch_bytes(rows, num_columns(x.shape)));
   // Weights of one format share the conversion of x and one parallel loop.
-  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0}) {
+  std::vector<bool> done(weights.size());
+  for (size_t first = 0; first < weights.size(); ++first) {
+    if (done[first]) continue;
     std::vector<Product> products;
-    for (size_t i = 0; i < weights.size(); ++i) {
-      if (weights[i]->dtype() != dtype) continue;
+    for (size_t i = first; i < weights.size(); ++i) {
+      if (weights[i]->dtype() != weights[first]->dtype()) continue;
       products.push_back({.weight = &packed(*weights[i]), .out = results[i].data});
+      done[i] = true;
     }
     matmul_.run(x.data, rows, products, scratch);
   }
@@ -213,12 +235,14 @@ Tensor CpuBackend::rope(const Tensor& x, std::span<const int32_t> positions, con
   const Tensor out = arena_.make(x.shape);
   const RopeCache::Entry& angles = rope_.get(positions, table, pool_);
   const int64_t columns = num_columns(x.shape);
-  const int64_t half = head_size / 2;
+  const auto half = static_cast<int64_t>(table.inv_freq.size());
+  const auto rest_bytes = static_cast<size_t>(head_size - 2 * half) * sizeof(float);
   for_rows(num_rows(x.shape), columns, [&](int64_t row) {
     const float* cos = angles.cos.data() + row * half;
     const float* sin = angles.sin.data() + row * half;
     for (int64_t i = row * columns; i < (row + 1) * columns; i += head_size) {
       kernels_.rope(x.data + i, cos, sin, out.data + i, half);
+      if (rest_bytes > 0) std::memcpy(out.data + i + 2 * half, x.data + i + 2 * half, rest_bytes);
     }
   });
   return out;
@@ -232,6 +256,7 @@ Tensor CpuBackend::attention(const Tensor& q, const Tensor& k, const Tensor& v,
                   .k = k.data,
                   .v = v.data,
                   .out = out.data,
+                  .sinks = params.sinks != nullptr ? packed(*params.sinks).vector() : nullptr,
                   .params = params,
                   .batch = batch,
                   .cache = cache});
@@ -258,13 +283,52 @@ Tensor CpuBackend::add_bias(const Tensor& x, const Weight& bias) {
   return out;
 }
 
-Tensor CpuBackend::silu_mul(const Tensor& gate, const Tensor& up) {
+Tensor CpuBackend::gate_mul(void (*kernel)(const float*, const float*, float*, int64_t),
+                            const Tensor& gate, const Tensor& up) {
   CHECK(gate.shape == up.shape);
   const Tensor out = arena_.make(gate.shape);
   const int64_t n = num_columns(gate.shape);
   for_rows(num_rows(gate.shape), n, [&](int64_t row) {
-    kernels_.silu_mul(gate.data + row * n, up.data + row * n, out.data + row * n, n);
+    kernel(gate.data + row * n, up.data + row * n, out.data + row * n, n);
   });
+  return out;
+}
+
+Tensor CpuBackend::silu_mul(const Tensor& gate, const Tensor& up) {
+  return gate_mul(kernels_.silu_mul, gate, up);
+}
+
+Tensor CpuBackend::gelu_mul(const Tensor& gate, const Tensor& up) {
+  return gate_mul(kernels_.gelu_mul, gate, up);
+}
+
+Tensor CpuBackend::scale(const Tensor& x, float factor) {
+  const int64_t n = num_columns(x.shape);
+  for_rows(num_rows(x.shape), n,
+           [&](int64_t row) { kernels_.scale(x.data + row * n, factor, x.data + row * n, n); });
+  return x;
+}
+
+Tensor CpuBackend::soft_cap(const Tensor& x, float cap) {
+  CHECK(cap > 0.0F);
+  const int64_t n = num_columns(x.shape);
+  for_rows(num_rows(x.shape), n,
+           [&](int64_t row) { kernels_.soft_cap(x.data + row * n, cap, x.data + row * n, n); });
+  return x;
+}
+
+Tensor CpuBackend::moe(const Tensor& x, const Tensor& router_logits, const ExpertWeights& experts,
+                       const MoeParams& params) {
+  const Tensor out = arena_.make(moe_shape(x, router_logits, experts, params));
+  const Shape& gate = experts.gate->shape();
+  const MoeScratch layout(out.shape[0] * params.top_k, gate[2], gate[1]);
+  moe_.run({.x = x.data,
+            .router_logits = router_logits.data,
+            .out = out.data,
+            .num_tokens = out.shape[0],
+            .experts = experts,
+            .params = params,
+            .scratch = arena_.scratch(layout.num_bytes)});
   return out;
 }
 

@@ -77,6 +77,24 @@ TEST(CpuBackend, RopeTurnsHalfSplitPairsByTheFloatAngle) {
   }
 }
 
+TEST(CpuBackend, RopeLeavesWhatIsBehindTheTurningPartOfAHead) {
+  const RopeTable table = {.inv_freq = {1.0F, 0.1F}, .attention_factor = 1.5F};
+  const std::vector<int32_t> positions = {3};
+  for (const std::string& isa : isas()) {
+    const auto backend = make_backend(isa);
+    std::vector<float> x = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    const auto got = copy(*backend, backend->ops().rope(view(x, {1, 12}), positions, table, 6));
+    for (const size_t at : {size_t{0}, size_t{6}}) {
+      const auto low = static_cast<double>(x[at]);
+      const auto high = static_cast<double>(x[at + 2]);
+      EXPECT_NEAR(got[at], 1.5 * (low * std::cos(3.0) - high * std::sin(3.0)), 1e-5);
+      EXPECT_NEAR(got[at + 2], 1.5 * (high * std::cos(3.0) + low * std::sin(3.0)), 1e-5);
+      EXPECT_EQ(got[at + 4], x[at + 4]);
+      EXPECT_EQ(got[at + 5], x[at + 5]);
+    }
+  }
+}
+
 TEST(CpuBackend, RopeFollowsNewPositionsWithinAStep) {
   const auto backend = make_backend("");
   const RopeTable table = {.inv_freq = {1.0F}, .attention_factor = 1.0F};
@@ -103,7 +121,20 @@ TEST(CpuBackend, ElementwiseOpsFollowTheirFormulas) {
       const auto sum = copy(*backend, ops.add(view(a, {3, n}), view(b, {3, n})));
       const auto biased = copy(*backend, ops.add_bias(view(a, {3, n}), *packed_bias));
       const auto gated = copy(*backend, ops.silu_mul(view(a, {3, n}), view(b, {3, n})));
+      const auto gelu = copy(*backend, ops.gelu_mul(view(a, {3, n}), view(b, {3, n})));
+      std::vector<float> scaled = a;
+      EXPECT_EQ(ops.scale(view(scaled, {3, n}), -2.5F).data, scaled.data());
+      std::vector<float> capped = a;
+      EXPECT_EQ(ops.soft_cap(view(capped, {3, n}), 5.0F).data, capped.data());
       for (size_t i = 0; i < a.size(); ++i) {
+        EXPECT_EQ(scaled[i], a[i] * -2.5F);
+        EXPECT_NEAR(capped[i], 5.0 * std::tanh(static_cast<double>(a[i]) / 5.0), 2e-6);
+        const double inner =
+            std::sqrt(2 / 3.14159265358979) *
+            (static_cast<double>(a[i]) + 0.044715 * std::pow(static_cast<double>(a[i]), 3));
+        const double want_gelu =
+            static_cast<double>(a[i]) / 2 * (1 + std::tanh(inner)) * static_cast<double>(b[i]);
+        EXPECT_NEAR(gelu[i], want_gelu, 1e-6 * std::fabs(want_gelu) + 1e-6) << isa;
         EXPECT_EQ(sum[i], a[i] + b[i]);
         EXPECT_EQ(biased[i], a[i] + bias[i % static_cast<size_t>(n)]);
         const double g = static_cast<double>(a[i]);

@@ -84,6 +84,72 @@ void silu_mul(const float* gate, const float* up, float* out, int64_t n) {
   });
 }
 
+// x / 2 * (1 + tanh(u)) = x / (1 + exp(-2 u)) with u = sqrt(2 / pi) * (x + 0.044715 x^3).
+void gelu_mul(const float* gate, const float* up, float* out, int64_t n) {
+  const Vec one = v_set1(1.0F);
+  for_vectors(n, [&](int64_t i, int m) {
+    const Vec g = load_some(gate + i, m);
+    const Vec cubic = v_fma(v_mul(v_mul(g, g), v_set1(0.044715F)), g, g);
+    const Vec denominator = v_add(one, v_exp(v_mul(cubic, v_set1(-1.59576912F))));
+    store_some(out + i, v_mul(v_div(g, denominator), load_some(up + i, m)), m);
+  });
+}
+
+void scale(const float* x, float factor, float* out, int64_t n) {
+  const Vec by = v_set1(factor);
+  for_vectors(n, [&](int64_t i, int m) { store_some(out + i, v_mul(load_some(x + i, m), by), m); });
+}
+
+// (1 - t) / (1 + t) with t = exp(-2 |x|) and the sign of x; below 1/4, where that difference loses
+// digits, the Taylor polynomial, whose next term is below 3e-9 there.
+inline Vec v_tanh(Vec x) {
+  const Vec quarter = v_set1(0.25F);
+  // A NaN is the second operand and passes; beyond 20 the result is 1 anyway.
+  const Vec y = v_min(v_set1(20.0F), v_max(v_set1(-20.0F), x));
+  const Vec size = v_abs(y);
+  const Vec t = v_exp(v_mul(size, v_set1(-2.0F)));
+  const Vec sign = v_div(y, v_max(quarter, size));
+  Vec large = v_div(v_sub(v_set1(1.0F), t), v_add(v_set1(1.0F), t));
+  large = v_mul(v_zero_below(large, size, quarter), sign);
+  const Vec near = v_min(quarter, v_max(v_set1(-0.25F), y));
+  const Vec square = v_mul(near, near);
+  Vec sum = v_set1(62.0F / 2835.0F);
+  sum = v_fma(sum, square, v_set1(-17.0F / 315.0F));
+  sum = v_fma(sum, square, v_set1(2.0F / 15.0F));
+  sum = v_fma(sum, square, v_set1(-1.0F / 3.0F));
+  const Vec small = v_fma(v_mul(sum, square), near, near);
+  return v_add(large, v_sub(small, v_zero_below(small, size, quarter)));
+}
+
+void soft_cap(const float* x, float cap, float* out, int64_t n) {
+  const Vec factor = v_set1(cap);
+  for_vectors(n, [&](int64_t i, int m) {
+    store_some(out + i, v_mul(v_tanh(v_div(load_some(x + i, m), factor)), factor), m);
+  });
+}
+
+void clamped_swiglu(const float* gate, const float* up, float* out, int64_t n, float alpha,
+                    float limit) {
+  const Vec one = v_set1(1.0F);
+  const Vec high = v_set1(limit);
+  const Vec low = v_set1(-limit);
+  const Vec slope = v_set1(-alpha);
+  for_vectors(n, [&](int64_t i, int m) {
+    // Limits first: a NaN is the second operand, and comes out.
+    const Vec g = v_min(high, load_some(gate + i, m));
+    const Vec u = v_max(low, v_min(high, load_some(up + i, m)));
+    const Vec glu = v_div(g, v_add(one, v_exp(v_mul(slope, g))));
+    store_some(out + i, v_mul(v_add(u, one), glu), m);
+  });
+}
+
+void add_scaled(float factor, const float* x, float* sum, int64_t n) {
+  const Vec f = v_set1(factor);
+  for_vectors(n, [&](int64_t i, int m) {
+    store_some(sum + i, v_fma(f, load_some(x + i, m), load_some(sum + i, m)), m);
+  });
+}
+
 void rope(const float* x, const float* cos, const float* sin, float* out, int64_t n) {
   for_vectors(n, [&](int64_t i, int m) {
     const Vec low = load_some(x + i, m);
@@ -95,13 +161,14 @@ void rope(const float* x, const float* cos, const float* sin, float* out, int64_
   });
 }
 
-float softmax_chunk(float* scores, int32_t num_valid, float* max, float* sum) {
-  if (num_valid <= 0) {
+float softmax_chunk(float* scores, int32_t begin, int32_t end, float* max, float* sum) {
+  if (begin >= end) {
     for (int i = 0; i < kChunkKeys; i += kLanes) v_store(scores + i, v_zero());
     return 1.0F;
   }
-  // The first key stands in for those that do not count, so that the maximum ignores them.
-  for (int i = num_valid; i < kChunkKeys; ++i) scores[i] = scores[0];
+  // One that counts stands in for those that do not, so that the maximum ignores them.
+  for (int i = 0; i < begin; ++i) scores[i] = scores[begin];
+  for (int i = end; i < kChunkKeys; ++i) scores[i] = scores[begin];
   Vec largest = v_load(scores);
   for (int i = kLanes; i < kChunkKeys; i += kLanes) largest = v_max(largest, v_load(scores + i));
   const float chunk_max = v_reduce_max(largest);
@@ -111,10 +178,9 @@ float softmax_chunk(float* scores, int32_t num_valid, float* max, float* sum) {
   for (int i = 0; i < kChunkKeys; i += kLanes) {
     Vec prob = v_exp(v_sub(v_load(scores + i), shift));
     v_store(scores + i, prob);
-    const int rest = num_valid - i;
-    if (rest < kLanes) {
-      prob = rest <= 0 ? v_zero() : v_load_n(scores + i, rest);
-      v_store(scores + i, prob);
+    if (i < begin || i + kLanes > end) {
+      for (int j = i; j < i + kLanes; ++j) scores[j] = j < begin || j >= end ? 0.0F : scores[j];
+      prob = v_load(scores + i);
     }
     total = v_add(total, prob);
   }

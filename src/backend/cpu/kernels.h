@@ -48,6 +48,20 @@ struct MatmulKernel {
   void (*tile)(const MatmulTile& tile);
 };
 
+// The block formats as packed by quant_layout.h.
+struct QuantKernels {
+  MatmulKernel q4_0;
+  MatmulKernel q4_1;
+  MatmulKernel q5_0;
+  MatmulKernel q5_1;
+  MatmulKernel q2_k;
+  MatmulKernel q3_k;
+  MatmulKernel q4_k;
+  MatmulKernel q5_k;
+  MatmulKernel q6_k;
+  MatmulKernel mxfp4;
+};
+
 // Scores of a run of keys in one page: out[q * kChunkKeys + i] = sum over d of
 // q[q * q_stride + d] * keys[d * key_stride + i], times scales[i] where the format has scales.
 struct ScoreRun {
@@ -82,26 +96,37 @@ struct AttentionKernel {
 };
 
 // The inner loops of one instruction set. Pointers need no alignment unless said; outputs do not
-// overlap inputs.
+// overlap inputs unless said.
 struct CpuKernels {
   const char* isa;
   MatmulKernel f32;
   MatmulKernel bf16;
   MatmulKernel q8;
+  QuantKernels quant;
   AttentionKernel attention_f32;
   AttentionKernel attention_bf16;
   AttentionKernel attention_int8;  // the caller multiplies probs by the scales of V
   // One row: x / sqrt(mean(x^2) + eps) * weight.
   void (*rms_norm)(const float* x, const float* weight, float* out, int64_t n, float eps);
-  void (*add)(const float* a, const float* b, float* out, int64_t n);
+  void (*add)(const float* a, const float* b, float* out, int64_t n);  // out may be a
   void (*silu_mul)(const float* gate, const float* up, float* out, int64_t n);
+  // The tanh form, with the formula of Ops::gelu_mul.
+  void (*gelu_mul)(const float* gate, const float* up, float* out, int64_t n);
+  void (*scale)(const float* x, float factor, float* out, int64_t n);  // out may be x
+  // cap * tanh(x / cap); out may be x. Relative error below 2^-21; a NaN stays one.
+  void (*soft_cap)(const float* x, float cap, float* out, int64_t n);
+  // ExpertActivation::kClampedSwiglu of backend.h.
+  void (*clamped_swiglu)(const float* gate, const float* up, float* out, int64_t n, float alpha,
+                         float limit);
+  // sum[i] += factor * x[i], fused.
+  void (*add_scaled)(float factor, const float* x, float* sum, int64_t n);
   // One head: out[i] = x[i] cos[i] - x[i + n] sin[i]; out[i + n] = x[i + n] cos[i] + x[i] sin[i].
   void (*rope)(const float* x, const float* cos, const float* sin, float* out, int64_t n);
-  // Online softmax of one query (Milakov and Gimelshein, 2018) over a chunk of scores of which the
-  // first num_valid count: turns them into exp(score - max), zeros the rest of kChunkKeys, updates
-  // max and sum, and returns what earlier sums must be multiplied by. Any num_valid up to
-  // kChunkKeys; with 0 nothing changes and 1 is returned.
-  float (*softmax_chunk)(float* scores, int32_t num_valid, float* max, float* sum);
+  // Online softmax of one query (Milakov and Gimelshein, 2018) over a chunk of scores of which
+  // those in [begin, end) count: turns them into exp(score - max), zeros the rest of kChunkKeys,
+  // updates max and sum, and returns what earlier sums must be multiplied by. Any 0 <= begin and
+  // end <= kChunkKeys; when none counts nothing changes and 1 is returned.
+  float (*softmax_chunk)(float* scores, int32_t begin, int32_t end, float* max, float* sum);
   // exp() of each element; relative error below 2^-22, 0 below -87.33.
   void (*exp)(const float* x, float* out, int64_t n);
   // Rounds to nearest even.

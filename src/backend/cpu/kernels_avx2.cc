@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/quant_layout.h"
 
 namespace pagoda::cpu {
 namespace {
@@ -193,11 +194,59 @@ inline IntVec v_dot4(IntVec sum, const QuantVec& quants, const std::byte* x) {
   return sum;
 }
 
+// 16 rows of 4 k, a byte each.
+using ByteVec = IntVec;
+inline ByteVec v_load_bytes(const std::byte* from) {
+  const auto* words = reinterpret_cast<const __m256i*>(from);
+  return {_mm256_load_si256(words), _mm256_load_si256(words + 1)};
+}
+template <int kMask>
+inline ByteVec v_and_bytes(ByteVec x) {
+  const __m256i mask = _mm256_set1_epi8(kMask);
+  return {_mm256_and_si256(x.a, mask), _mm256_and_si256(x.b, mask)};
+}
+inline ByteVec v_or_bytes(ByteVec x, ByteVec y) {
+  return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)};
+}
+// To the left, or to the right by -kBits; bits that cross a byte's border are for the caller to
+// mask.
+template <int kBits>
+inline ByteVec v_shift_bits(ByteVec x) {
+  if constexpr (kBits >= 0) {
+    return {_mm256_slli_epi16(x.a, kBits), _mm256_slli_epi16(x.b, kBits)};
+  } else {
+    return {_mm256_srli_epi16(x.a, -kBits), _mm256_srli_epi16(x.b, -kBits)};
+  }
+}
+inline ByteVec v_lookup_e2m1(ByteVec codes) {
+  const __m256i table = _mm256_broadcastsi128_si256(
+      _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
+  return {_mm256_shuffle_epi8(table, codes.a), _mm256_shuffle_epi8(table, codes.b)};
+}
+// Adds each row's four bytes times the four signed bytes of x. Exact: bytes are at most 63, so two
+// products fit 16 bits.
+inline IntVec v_dot_bytes(IntVec sum, ByteVec quants, int32_t x) {
+  const __m256i four = _mm256_set1_epi32(x);
+  const __m256i ones = _mm256_set1_epi16(1);
+  sum.a = _mm256_add_epi32(sum.a, _mm256_madd_epi16(_mm256_maddubs_epi16(quants.a, four), ones));
+  sum.b = _mm256_add_epi32(sum.b, _mm256_madd_epi16(_mm256_maddubs_epi16(quants.b, four), ones));
+  return sum;
+}
+// (byte >> kShift) & kMask of 16 rows.
+template <int kMask, int kShift>
+inline Vec v_load_uint8(const std::byte* from) {
+  __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  bytes = _mm_and_si128(_mm_srli_epi16(bytes, kShift), _mm_set1_epi8(static_cast<char>(kMask)));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)))};
+}
+
 #include "backend/cpu/elementwise-inl.h"
 // Elementwise first: the others use its helpers.
 #include "backend/cpu/attention-inl.h"
 #include "backend/cpu/matmul-inl.h"
-// Uses matmul-inl.h.
+// These use matmul-inl.h.
+#include "backend/cpu/matmul_quant-inl.h"
 #include "backend/cpu/matmul_wide-inl.h"
 
 }  // namespace
@@ -223,12 +272,18 @@ extern const CpuKernels kAvx2Kernels = {
            .max_tokens = 3,
            .convert = convert_q8<2>,
            .tile = run_tile<Q8Tile, 3>},
+    .quant = quant_kernels<2>(),
     .attention_f32 = {.scores = scores<F32Cache>, .values = values<F32Cache>},
     .attention_bf16 = {.scores = scores<Bf16Cache>, .values = values<Bf16Cache>},
     .attention_int8 = {.scores = scores<Int8Cache>, .values = values<Int8Cache>},
     .rms_norm = rms_norm,
     .add = add,
     .silu_mul = silu_mul,
+    .gelu_mul = gelu_mul,
+    .scale = scale,
+    .soft_cap = soft_cap,
+    .clamped_swiglu = clamped_swiglu,
+    .add_scaled = add_scaled,
     .rope = rope,
     .softmax_chunk = softmax_chunk,
     .exp = exp_all,

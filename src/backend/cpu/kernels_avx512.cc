@@ -1,5 +1,6 @@
 // Kernels for AVX-512 with BF16 and VNNI (Zen 4, Cooper Lake, Sapphire Rapids and later).
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/quant_layout.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
 // GCC 12's own intrinsics start from deliberately undefined registers and warn about it.
@@ -118,10 +119,59 @@ inline void v_store_bf16(uint16_t* to, Vec value) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(chosen));
 }
 
+using IntVec = __m512i;
+inline IntVec v_set1_int(int32_t value) {
+  return _mm512_set1_epi32(value);
+}
+inline Vec v_from_int(IntVec x) {
+  return _mm512_cvtepi32_ps(x);
+}
+// 16 rows of 4 k, a byte each.
+using ByteVec = __m512i;
+inline ByteVec v_load_bytes(const std::byte* from) {
+  return _mm512_load_si512(from);
+}
+template <int kMask>
+inline ByteVec v_and_bytes(ByteVec x) {
+  return _mm512_and_si512(x, _mm512_set1_epi8(kMask));
+}
+inline ByteVec v_or_bytes(ByteVec x, ByteVec y) {
+  return _mm512_or_si512(x, y);
+}
+// To the left, or to the right by -kBits; bits that cross a byte's border are for the caller to
+// mask.
+template <int kBits>
+inline ByteVec v_shift_bits(ByteVec x) {
+  if constexpr (kBits >= 0) {
+    return _mm512_slli_epi16(x, kBits);
+  } else {
+    return _mm512_srli_epi16(x, -kBits);
+  }
+}
+inline ByteVec v_lookup_e2m1(ByteVec codes) {
+  const __m512i table = _mm512_broadcast_i32x4(
+      _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
+  return _mm512_shuffle_epi8(table, codes);
+}
+// Adds each row's four bytes times the four signed bytes of x.
+inline IntVec v_dot_bytes(IntVec sum, ByteVec quants, int32_t x) {
+  return _mm512_dpbusd_epi32(sum, quants, _mm512_set1_epi32(x));
+}
+// (byte >> kShift) & kMask of 16 rows.
+template <int kMask, int kShift>
+inline Vec v_load_uint8(const std::byte* from) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  const __m128i mask = _mm_set1_epi8(static_cast<char>(kMask));
+  return _mm512_cvtepi32_ps(
+      _mm512_cvtepu8_epi32(_mm_and_si128(_mm_srli_epi16(bytes, kShift), mask)));
+}
+
 #include "backend/cpu/elementwise-inl.h"
 // Elementwise first: the others use its helpers.
 #include "backend/cpu/attention-inl.h"
 #include "backend/cpu/matmul-inl.h"
+// Uses matmul-inl.h.
+#include "backend/cpu/matmul_quant-inl.h"
 
 // vdpbf16ps adds two products a step to each of 16 rows; x gives the same pair to all of them.
 struct Bf16DotTile {
@@ -219,12 +269,18 @@ extern const CpuKernels kAvx512Kernels = {
            .max_tokens = 6,
            .convert = convert_q8<1>,
            .tile = run_tile<Q8DotTile, 6>},
+    .quant = quant_kernels<8>(),
     .attention_f32 = {.scores = scores<F32Cache>, .values = values<F32Cache>},
     .attention_bf16 = {.scores = scores<Bf16Cache>, .values = values<Bf16Cache>},
     .attention_int8 = {.scores = scores<Int8Cache>, .values = values<Int8Cache>},
     .rms_norm = rms_norm,
     .add = add,
     .silu_mul = silu_mul,
+    .gelu_mul = gelu_mul,
+    .scale = scale,
+    .soft_cap = soft_cap,
+    .clamped_swiglu = clamped_swiglu,
+    .add_scaled = add_scaled,
     .rope = rope,
     .softmax_chunk = softmax_chunk,
     .exp = exp_all,

@@ -1,5 +1,6 @@
 // Kernels in plain C++: the reference that every other instruction set is tested against.
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/quant_layout.h"
 
 namespace pagoda::cpu {
 namespace {
@@ -171,11 +172,60 @@ inline IntVec v_dot4(IntVec sum, const QuantVec& quants, const std::byte* x) {
   return sum;
 }
 
+// 16 rows of 4 k, a byte each.
+struct ByteVec {
+  uint8_t byte[4 * kLanes];
+};
+template <typename Function>
+inline ByteVec map_bytes(const Function& function) {
+  ByteVec result;
+  for (int i = 0; i < 4 * kLanes; ++i) result.byte[i] = static_cast<uint8_t>(function(i));
+  return result;
+}
+inline ByteVec v_load_bytes(const std::byte* from) {
+  ByteVec result;
+  __builtin_memcpy(&result, from, sizeof(result));
+  return result;
+}
+template <int kMask>
+inline ByteVec v_and_bytes(const ByteVec& a) {
+  return map_bytes([&](int i) { return a.byte[i] & kMask; });
+}
+inline ByteVec v_or_bytes(const ByteVec& a, const ByteVec& b) {
+  return map_bytes([&](int i) { return a.byte[i] | b.byte[i]; });
+}
+// To the left, or to the right by -kBits; bits that cross a byte's border are for the caller to
+// mask.
+template <int kBits>
+inline ByteVec v_shift_bits(const ByteVec& a) {
+  return map_bytes([&](int i) { return kBits >= 0 ? a.byte[i] << kBits : a.byte[i] >> -kBits; });
+}
+inline ByteVec v_lookup_e2m1(const ByteVec& codes) {
+  constexpr uint8_t kTable[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+  return map_bytes([&](int i) { return kTable[codes.byte[i]]; });
+}
+// Adds each row's four bytes times the four signed bytes of x.
+inline IntVec v_dot_bytes(IntVec sum, const ByteVec& quants, int32_t x) {
+  int8_t bytes[4];
+  __builtin_memcpy(bytes, &x, sizeof(bytes));
+  for (int i = 0; i < kLanes; ++i) {
+    for (int j = 0; j < 4; ++j) sum.lane[i] += quants.byte[4 * i + j] * bytes[j];
+  }
+  return sum;
+}
+// (byte >> kShift) & kMask of 16 rows.
+template <int kMask, int kShift>
+inline Vec v_load_uint8(const std::byte* from) {
+  return map(
+      [&](int i) { return static_cast<float>(static_cast<int>(from[i]) >> kShift & kMask); });
+}
+
 #include "backend/cpu/elementwise-inl.h"
 // Elementwise first: the others use its helpers.
 #include "backend/cpu/attention-inl.h"
 #include "backend/cpu/matmul-inl.h"
-// Uses matmul-inl.h.
+// These use matmul-inl.h.
+#include "backend/cpu/matmul_quant-inl.h"
 #include "backend/cpu/matmul_wide-inl.h"
 
 }  // namespace
@@ -200,12 +250,18 @@ extern const CpuKernels kScalarKernels = {
            .max_tokens = 3,
            .convert = convert_q8<2>,
            .tile = run_tile<Q8Tile, 3>},
+    .quant = quant_kernels<1>(),
     .attention_f32 = {.scores = scores<F32Cache>, .values = values<F32Cache>},
     .attention_bf16 = {.scores = scores<Bf16Cache>, .values = values<Bf16Cache>},
     .attention_int8 = {.scores = scores<Int8Cache>, .values = values<Int8Cache>},
     .rms_norm = rms_norm,
     .add = add,
     .silu_mul = silu_mul,
+    .gelu_mul = gelu_mul,
+    .scale = scale,
+    .soft_cap = soft_cap,
+    .clamped_swiglu = clamped_swiglu,
+    .add_scaled = add_scaled,
     .rope = rope,
     .softmax_chunk = softmax_chunk,
     .exp = exp_all,

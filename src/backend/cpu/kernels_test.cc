@@ -58,6 +58,13 @@ TEST(CpuKernels, EveryTableGivesTheScalarBitsAtEveryTailLength) {
       };
       both([&](const CpuKernels& k, float* out) { k.add(a.data(), b.data(), out, n); });
       both([&](const CpuKernels& k, float* out) { k.silu_mul(a.data(), b.data(), out, n); });
+      both([&](const CpuKernels& k, float* out) { k.gelu_mul(a.data(), b.data(), out, n); });
+      both([&](const CpuKernels& k, float* out) { k.scale(a.data(), 0.3F, out, n); });
+      both([&](const CpuKernels& k, float* out) { k.soft_cap(a.data(), 1.7F, out, n); });
+      both([&](const CpuKernels& k, float* out) {
+        k.clamped_swiglu(a.data(), b.data(), out, n, 1.702F, 1.5F);
+      });
+      both([&](const CpuKernels& k, float* out) { k.add_scaled(0.3F, a.data(), out, n); });
       both([&](const CpuKernels& k, float* out) { k.exp(a.data(), out, n); });
       both([&](const CpuKernels& k, float* out) { k.rms_norm(a.data(), b.data(), out, n, 1e-6F); });
     }
@@ -116,30 +123,60 @@ TEST(CpuKernels, QuantisingGivesTheFormatsOwnBlocks) {
   }
 }
 
+void check_softmax_chunk(const CpuKernels& kernels, int32_t begin, int32_t end) {
+  const auto counts = [&](int32_t i) { return i >= begin && i < end; };
+  std::vector<float> scores = random_floats(kChunkKeys, 5, 3.0F);
+  for (int32_t i = 0; i < kChunkKeys; ++i) {
+    if (!counts(i)) scores[static_cast<size_t>(i)] = 1e30F;
+  }
+  const std::vector<float> before = scores;
+  float max = 1.5F;
+  float sum = 2.0F;
+  const float rescale = kernels.softmax_chunk(scores.data(), begin, end, &max, &sum);
+  double want_max = 1.5;
+  for (int32_t i = begin; i < end; ++i) {
+    want_max = std::max(want_max, static_cast<double>(before[static_cast<size_t>(i)]));
+  }
+  double want_sum = 2.0 * std::exp(1.5 - want_max);
+  for (int32_t i = 0; i < kChunkKeys; ++i) {
+    const auto at = static_cast<size_t>(i);
+    const double want = counts(i) ? std::exp(static_cast<double>(before[at]) - want_max) : 0.0;
+    ASSERT_NEAR(scores[at], want, 1e-6) << kernels.isa << " begin=" << begin << " end=" << end;
+    want_sum += want;
+  }
+  ASSERT_NEAR(sum, want_sum, 1e-5 * want_sum);
+  ASSERT_EQ(static_cast<double>(max), want_max);
+  ASSERT_NEAR(rescale, std::exp(1.5 - want_max), 1e-6);
+}
+
 TEST(CpuKernels, SoftmaxChunkIgnoresWhatIsNotVisibleAndKeepsTheRunningSum) {
   for (const CpuKernels* kernels : supported_kernels()) {
-    for (int32_t num_valid = 0; num_valid <= kChunkKeys; ++num_valid) {
-      std::vector<float> scores = random_floats(kChunkKeys, 5, 3.0F);
-      for (int32_t i = num_valid; i < kChunkKeys; ++i) scores[static_cast<size_t>(i)] = 1e30F;
-      const std::vector<float> before = scores;
-      float max = 1.5F;
-      float sum = 2.0F;
-      const float rescale = kernels->softmax_chunk(scores.data(), num_valid, &max, &sum);
-      double want_max = 1.5;
-      for (int32_t i = 0; i < num_valid; ++i) {
-        want_max = std::max(want_max, static_cast<double>(before[static_cast<size_t>(i)]));
+    for (int32_t end = 0; end <= kChunkKeys; ++end) {
+      for (const int32_t begin : {0, 1, 15, 16, 40, 63, 200})
+        check_softmax_chunk(*kernels, begin, end);
+    }
+  }
+}
+
+TEST(CpuKernels, SoftCapIsTheHyperbolicTangentAndKeepsNaN) {
+  for (const float cap : {1.0F, 30.0F, 50.0F}) {
+    std::vector<float> x;
+    for (float value = -25.0F; value < 25.0F; value += 0.00137F) x.push_back(value * cap);
+    for (const float tiny : {0.0F, 1e-20F, -1e-6F, 0.25F, -0.25F}) x.push_back(tiny * cap);
+    std::vector<float> out(x.size());
+    for (const CpuKernels* kernels : supported_kernels()) {
+      kernels->soft_cap(x.data(), cap, out.data(), static_cast<int64_t>(x.size()));
+      const auto c = static_cast<double>(cap);
+      for (size_t i = 0; i < x.size(); ++i) {
+        const double want = c * std::tanh(static_cast<double>(x[i]) / c);
+        ASSERT_NEAR(out[i], want, 0x1p-21 * std::fabs(want)) << kernels->isa << " x=" << x[i];
       }
-      double want_sum = 2.0 * std::exp(1.5 - want_max);
-      for (int32_t i = 0; i < kChunkKeys; ++i) {
-        const auto at = static_cast<size_t>(i);
-        const double want =
-            i < num_valid ? std::exp(static_cast<double>(before[at]) - want_max) : 0.0;
-        ASSERT_NEAR(scores[at], want, 1e-6) << kernels->isa << " valid=" << num_valid;
-        want_sum += want;
-      }
-      ASSERT_NEAR(sum, want_sum, 1e-5 * want_sum);
-      ASSERT_EQ(static_cast<double>(max), want_max);
-      ASSERT_NEAR(rescale, std::exp(1.5 - want_max), 1e-6);
+      const std::vector<float> odd = {std::numeric_limits<float>::quiet_NaN(), kInfinity,
+                                      -kInfinity};
+      kernels->soft_cap(odd.data(), cap, out.data(), 3);
+      EXPECT_TRUE(std::isnan(out[0])) << kernels->isa;
+      EXPECT_EQ(out[1], cap);
+      EXPECT_EQ(out[2], -cap);
     }
   }
 }

@@ -79,13 +79,16 @@ void convert_f32(const float* x, int64_t num_elements, std::byte* out) {
   __builtin_memcpy(out, x, static_cast<size_t>(num_elements) * sizeof(float));
 }
 
-// q8_0 as x: the quants in the order that q8_dot wants, the scale, and -128 times the sum of the
-// quants, which takes back the offset of the stored weights. kQuantBytes is 1 or 2.
+// q8_0 as x: the quants in the order that q8_dot wants, the scale, -128 times the sum of the
+// quants, which takes back the offset of q8_0's stored weights, and the sums of all quants and of
+// each 16. kQuantBytes is 1 or 2.
 template <int kQuantBytes>
 struct Q8Row {
   static constexpr int64_t kScale = 32 * kQuantBytes;
   static constexpr int64_t kOffset = kScale + 4;
-  static constexpr int64_t kBytes = kOffset + 4;
+  static constexpr int64_t kSum = kOffset + 4;
+  static constexpr int64_t kPartSums = kSum + 4;
+  static constexpr int64_t kBytes = kPartSums + 8;
 };
 
 // k of one 4-byte step: x0 x1 x2 x3 as bytes, or x0 x2 x1 x3 as 16-bit numbers for multiply-adds
@@ -96,8 +99,12 @@ void convert_q8(const float* x, int64_t num_elements, std::byte* out) {
   for (int64_t i = 0; i < num_elements; i += kQ8GroupElements, out += Row::kBytes) {
     int8_t bytes[kQ8GroupElements];
     const float scale = quantize_group(x + i, bytes);
-    int32_t sum = 0;
-    for (int j = 0; j < kQ8GroupElements; ++j) sum += bytes[j];
+    int32_t sums[3] = {};
+    for (int j = 0; j < kQ8GroupElements / 2; ++j) {
+      sums[1] += bytes[j];
+      sums[2] += bytes[j + kQ8GroupElements / 2];
+    }
+    sums[0] = sums[1] + sums[2];
     if constexpr (kQuantBytes == 2) {
       int16_t words[kQ8GroupElements];
       for (int j = 0; j < kQ8GroupElements; j += 4) {
@@ -110,8 +117,9 @@ void convert_q8(const float* x, int64_t num_elements, std::byte* out) {
     } else {
       __builtin_memcpy(out, bytes, sizeof(bytes));
     }
-    const int32_t offset = -128 * sum;
+    const int32_t offset = -128 * sums[0];
     __builtin_memcpy(out + Row::kScale, &scale, sizeof(scale));
     __builtin_memcpy(out + Row::kOffset, &offset, sizeof(offset));
+    __builtin_memcpy(out + Row::kSum, sums, sizeof(sums));
   }
 }

@@ -87,12 +87,84 @@ void run_panel(const Blocking& b, const std::byte* weights, const std::byte* x, 
   }
 }
 
+// One panel of a product, for all tokens of its group.
+void run_product_panel(const Blocking& b, const std::byte* x, const Product& product, int64_t panel,
+                       std::vector<float>& sums) {
+  const PackedWeight& weight = *product.weight;
+  const int64_t num_outputs = weight.shape()[0];
+  const int64_t row = panel * kPanelRows;
+  float* out = product.out + row;
+  // A whole panel in one tile goes straight to its place; else the sums are kept close together
+  // and copied, as rows of out lie a power of two apart and would share few cache sets.
+  if (b.num_blocks() == 1 && row + kPanelRows <= num_outputs) {
+    run_panel(b, weight.panel(panel), x, out, num_outputs);
+    return;
+  }
+  sums.resize(std::max(sums.size(), static_cast<size_t>(b.num_tokens * kPanelRows)));
+  run_panel(b, weight.panel(panel), x, sums.data(), kPanelRows);
+  const int64_t valid = std::min(kPanelRows, num_outputs - row);
+  for (int64_t t = 0; t < b.num_tokens; ++t) {
+    std::memcpy(out + t * num_outputs, sums.data() + t * kPanelRows,
+                static_cast<size_t>(valid) * sizeof(float));
+  }
+}
+
+// Groups and products as two flat lists, of rows and of panels, by where each part ends.
+struct Plan {
+  struct Part {
+    size_t group;
+    const Product* product;
+  };
+  std::vector<const ProductGroup*> groups;  // those with work, each with its blocking
+  std::vector<Blocking> blockings;
+  std::vector<int64_t> row_ends;
+  std::vector<Part> parts;
+  std::vector<int64_t> panel_ends;
+
+  int64_t num_rows() const { return row_ends.empty() ? 0 : row_ends.back(); }
+  int64_t num_panels() const { return panel_ends.empty() ? 0 : panel_ends.back(); }
+};
+
+Plan make_plan(const CpuKernels& kernels, std::span<const ProductGroup> groups) {
+  Plan plan;
+  for (const ProductGroup& group : groups) {
+    if (group.num_rows == 0 || group.products.empty()) continue;
+    const PackedWeight& first = *group.products[0].weight;
+    const int64_t num_inputs = first.shape()[1];
+    for (const Product& product : group.products) {
+      const PackedWeight& weight = *product.weight;
+      CHECK(weight.dtype() == first.dtype() && weight.shape()[1] == num_inputs);
+      plan.parts.push_back({plan.groups.size(), &product});
+      plan.panel_ends.push_back(plan.num_panels() + weight.num_panels());
+    }
+    plan.blockings.push_back(
+        make_blocking(matmul_kernel(kernels, first.dtype()), group.num_rows, num_inputs));
+    plan.row_ends.push_back(plan.num_rows() + group.num_rows);
+    plan.groups.push_back(&group);
+  }
+  return plan;
+}
+
+size_t first_after(const std::vector<int64_t>& ends, int64_t index) {
+  return static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), index) - ends.begin());
+}
+
 }  // namespace
 
 const MatmulKernel& matmul_kernel(const CpuKernels& kernels, DType dtype) {
   switch (dtype) {
     case DType::kF32: return kernels.f32;
     case DType::kBF16: return kernels.bf16;
+    case DType::kQ4_0: return kernels.quant.q4_0;
+    case DType::kQ4_1: return kernels.quant.q4_1;
+    case DType::kQ5_0: return kernels.quant.q5_0;
+    case DType::kQ5_1: return kernels.quant.q5_1;
+    case DType::kQ2_K: return kernels.quant.q2_k;
+    case DType::kQ3_K: return kernels.quant.q3_k;
+    case DType::kQ4_K: return kernels.quant.q4_k;
+    case DType::kQ5_K: return kernels.quant.q5_k;
+    case DType::kQ6_K: return kernels.quant.q6_k;
+    case DType::kMXFP4: return kernels.quant.mxfp4;
     default: CHECK(dtype == DType::kQ8_0); return kernels.q8;
   }
 }
@@ -103,51 +175,37 @@ MatmulDriver::MatmulDriver(const CpuKernels& kernels, ThreadPool& pool)
 
 void MatmulDriver::run(const float* x, int64_t num_tokens, std::span<const Product> products,
                        std::byte* scratch) {
-  if (num_tokens == 0 || products.empty()) return;
-  const PackedWeight& first = *products[0].weight;
-  const Blocking b =
-      make_blocking(matmul_kernel(kernels_, first.dtype()), num_tokens, first.shape()[1]);
-  pool_.parallel_for(num_tokens, 4, [&](int64_t begin, int64_t end, int32_t) {
-    for (int64_t t = begin; t < end; ++t) convert_token(b, x + t * b.num_inputs, t, scratch);
+  const ProductGroup group = {
+      .x = x, .rows = nullptr, .num_rows = num_tokens, .products = products, .scratch = scratch};
+  run_groups({&group, 1});
+}
+
+void MatmulDriver::run_groups(std::span<const ProductGroup> groups) {
+  const Plan plan = make_plan(kernels_, groups);
+  pool_.parallel_for(plan.num_rows(), 4, [&](int64_t begin, int64_t end, int32_t) {
+    size_t index = first_after(plan.row_ends, begin);
+    for (int64_t i = begin; i < end; ++i) {
+      while (i >= plan.row_ends[index]) ++index;
+      const ProductGroup& group = *plan.groups[index];
+      const int64_t row = i - (plan.row_ends[index] - group.num_rows);
+      const int64_t from = group.rows != nullptr ? group.rows[row] : row;
+      const Blocking& b = plan.blockings[index];
+      convert_token(b, group.x + from * b.num_inputs, row, group.scratch);
+    }
   });
-  int64_t num_panels = 0;
-  for (const Product& product : products) {
-    CHECK(product.weight->dtype() == first.dtype() && product.weight->shape()[1] == b.num_inputs);
-    num_panels += product.weight->num_panels();
-  }
   // Few tokens: pieces of several panels, as a piece is over soon; but at least eight a worker, so
   // that a slow core can be helped out.
-  const int64_t share = num_panels / (int64_t{8} * pool_.num_threads());
+  const int64_t share = plan.num_panels() / (int64_t{8} * pool_.num_threads());
   const int64_t grain = std::clamp<int64_t>(share, 1, 4);
-  pool_.parallel_for(num_panels, grain, [&](int64_t begin, int64_t end, int32_t worker) {
+  pool_.parallel_for(plan.num_panels(), grain, [&](int64_t begin, int64_t end, int32_t worker) {
     std::vector<float>& sums = sums_[static_cast<size_t>(worker)];
-    sums.resize(std::max(sums.size(), static_cast<size_t>(num_tokens * kPanelRows)));
-    size_t index = 0;
-    int64_t panel = begin;
-    while (panel >= products[index].weight->num_panels()) {
-      panel -= products[index++].weight->num_panels();
-    }
-    for (int64_t i = begin; i < end; ++i, ++panel) {
-      if (panel == products[index].weight->num_panels()) {
-        panel = 0;
-        ++index;
-      }
-      const PackedWeight& weight = *products[index].weight;
-      const int64_t num_outputs = weight.shape()[0];
-      const int64_t row = panel * kPanelRows;
-      float* out = products[index].out + row;
-      // A whole panel in one tile goes straight to its place; else the sums are kept close together
-      // and copied, as rows of out lie a power of two apart and would share few cache sets.
-      if (b.num_blocks() == 1 && row + kPanelRows <= num_outputs) {
-        run_panel(b, weight.panel(panel), scratch, out, num_outputs);
-        continue;
-      }
-      run_panel(b, weight.panel(panel), scratch, sums.data(), kPanelRows);
-      const int64_t valid = std::min(kPanelRows, num_outputs - row);
-      for (int64_t t = 0; t < num_tokens; ++t) {
-        std::memcpy(out + t * num_outputs, sums.data() + t * kPanelRows,
-                    static_cast<size_t>(valid) * sizeof(float));
-      }
+    size_t index = first_after(plan.panel_ends, begin);
+    for (int64_t i = begin; i < end; ++i) {
+      if (i >= plan.panel_ends[index]) ++index;
+      const Plan::Part& part = plan.parts[index];
+      const int64_t panel = i - (plan.panel_ends[index] - part.product->weight->num_panels());
+      run_product_panel(plan.blockings[part.group], plan.groups[part.group]->scratch, *part.product,
+                        panel, sums);
     }
   });
 }

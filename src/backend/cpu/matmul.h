@@ -18,6 +18,16 @@ struct Product {
   float* out;
 };
 
+// Rows of x that meet the same weights, which must have the same In and dtype.
+struct ProductGroup {
+  const float* x;       // [., In]
+  const int32_t* rows;  // [num_rows], which rows of x; null: 0, 1, 2, ...
+  int64_t num_rows;
+  std::span<const Product> products;  // into num_rows rows each
+  // Holds the converted rows: matmul_scratch_bytes(num_rows, In) bytes, aligned to 64.
+  std::byte* scratch;
+};
+
 // Owns the workers' small buffers for sums. Engine thread only; `kernels` and `pool` outlive it.
 class MatmulDriver {
  public:
@@ -27,6 +37,9 @@ class MatmulDriver {
   // x: matmul_scratch_bytes(num_tokens, In) bytes, aligned to 64.
   void run(const float* x, int64_t num_tokens, std::span<const Product> products,
            std::byte* scratch);
+  // Groups with operands of their own, in one parallel loop: many small products keep all workers
+  // busy. Every output is what run() would give for its group alone.
+  void run_groups(std::span<const ProductGroup> groups);
 
  private:
   const CpuKernels& kernels_;

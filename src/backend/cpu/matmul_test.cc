@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -37,42 +38,51 @@ struct MatmulShape {
   int64_t num_tokens, num_inputs, num_outputs;
 };
 
-TEST(Matmul, AgreesWithDoublePrecisionForEveryFormatIsaAndOddShape) {
-  const MatmulShape shapes[] = {{1, 32, 1},     {2, 64, 31},   {3, 96, 33},   {7, 160, 64},
-                                {13, 1056, 65}, {29, 544, 32}, {64, 2080, 96}};
-  for (const MatmulShape& s : shapes) {
-    const std::vector<float> w = random_floats(s.num_inputs * s.num_outputs, 1, 0.1F);
-    std::vector<float> x = random_floats(s.num_tokens * s.num_inputs, 2);
-    for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0}) {
-      const std::vector<float> stored =
-          decoded(encoded(w, dtype), dtype, static_cast<int64_t>(w.size()));
-      for (const std::string& isa : isas()) {
-        const auto backend = make_backend(isa);
-        const WeightPtr weight = pack(*backend, w, {s.num_outputs, s.num_inputs}, dtype);
-        const Tensor result = backend->ops().matmul(view(x, {s.num_tokens, s.num_inputs}), *weight);
-        ASSERT_EQ(result.shape, (Shape{s.num_tokens, s.num_outputs}));
-        const std::vector<float> got = copy(*backend, result);
-        for (int64_t t = 0; t < s.num_tokens; ++t) {
-          const float* row = x.data() + t * s.num_inputs;
-          float max_abs = 0;
-          for (int64_t k = 0; k < s.num_inputs; ++k) max_abs = std::max(max_abs, std::fabs(row[k]));
-          for (int64_t r = 0; r < s.num_outputs; ++r) {
-            const float* weights = stored.data() + r * s.num_inputs;
-            const Expected want = dot(row, weights, s.num_inputs);
-            double tolerance = want.magnitude * relative_tolerance(dtype, s.num_inputs) + 1e-30;
-            if (dtype == DType::kQ8_0) {
-              // x moves by at most half a step of its group.
-              for (int64_t k = 0; k < s.num_inputs; ++k) {
-                tolerance += std::fabs(weights[k]) * max_abs / 254.0F;
-              }
-            }
-            ASSERT_NEAR(got[static_cast<size_t>(t * s.num_outputs + r)], want.value, tolerance)
-                << isa << " " << format_traits(dtype).name << " t=" << t << " row=" << r
-                << " k=" << s.num_inputs;
+// One product of every format against double precision, on every instruction set.
+void expect_products(DType dtype, const MatmulShape& s) {
+  const std::vector<float> w = random_floats(s.num_inputs * s.num_outputs, 1, 0.1F);
+  const std::vector<std::byte> bytes = stored(w, dtype);
+  const std::vector<float> values = decoded(bytes, dtype, static_cast<int64_t>(w.size()));
+  std::vector<float> x = random_floats(s.num_tokens * s.num_inputs, 2);
+  for (const std::string& isa : isas()) {
+    const auto backend = make_backend(isa);
+    const WeightPtr weight = pack_stored(*backend, bytes, {s.num_outputs, s.num_inputs}, dtype);
+    const Tensor result = backend->ops().matmul(view(x, {s.num_tokens, s.num_inputs}), *weight);
+    ASSERT_EQ(result.shape, (Shape{s.num_tokens, s.num_outputs}));
+    const std::vector<float> got = copy(*backend, result);
+    for (int64_t t = 0; t < s.num_tokens; ++t) {
+      const float* row = x.data() + t * s.num_inputs;
+      float max_abs = 0;
+      for (int64_t k = 0; k < s.num_inputs; ++k) max_abs = std::max(max_abs, std::fabs(row[k]));
+      for (int64_t r = 0; r < s.num_outputs; ++r) {
+        const float* weights = values.data() + r * s.num_inputs;
+        const Expected want = dot(row, weights, s.num_inputs);
+        double tolerance = want.magnitude * relative_tolerance(dtype, s.num_inputs) + 1e-30;
+        if (format_traits(dtype).block_elements > 1) {
+          // x moves by at most half a step of its group.
+          for (int64_t k = 0; k < s.num_inputs; ++k) {
+            tolerance += std::fabs(weights[k]) * max_abs / 254.0F;
           }
         }
+        ASSERT_NEAR(got[static_cast<size_t>(t * s.num_outputs + r)], want.value, tolerance)
+            << isa << " " << format_traits(dtype).name << " t=" << t << " row=" << r
+            << " k=" << s.num_inputs;
       }
     }
+  }
+}
+
+TEST(Matmul, AgreesWithDoublePrecisionForEveryFormatIsaAndOddShape) {
+  const MatmulShape shapes[] = {{1, 32, 1},   {2, 64, 31},    {3, 96, 33},
+                                {7, 160, 64}, {13, 1056, 65}, {29, 544, 32},
+                                {1, 256, 33}, {2, 512, 1},    {9, 1280, 40}};
+  for (const DType dtype : matrix_formats()) {
+    for (const MatmulShape& s : shapes) {
+      if (s.num_inputs % format_traits(dtype).block_elements == 0) expect_products(dtype, s);
+    }
+  }
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0}) {
+    expect_products(dtype, {64, 2080, 96});
   }
 }
 
@@ -98,36 +108,40 @@ TEST(Matmul, TakesAnyLengthInFloatFormats) {
   }
 }
 
-// q8_0 sums integers exactly and then floats in one order, f32 has one order too: no instruction
-// set may differ from the scalar reference in a single bit.
+// Block formats sum integers exactly and then floats in one order, f32 has one order too: no
+// instruction set may differ from the scalar reference in a single bit.
 TEST(Matmul, IsBitwiseEqualOnAllInstructionSetsWhereTheArithmeticIsTheSame) {
-  const std::vector<float> w = random_floats(70 * 1088, 1, 0.02F);
-  std::vector<float> x = random_floats(17 * 1088, 2);
-  for (const DType dtype : {DType::kF32, DType::kQ8_0}) {
-    const auto reference = make_backend("scalar");
-    const WeightPtr reference_weight = pack(*reference, w, {70, 1088}, dtype);
-    const std::vector<float> want =
-        copy(*reference, reference->ops().matmul(view(x, {17, 1088}), *reference_weight));
-    for (const std::string& isa : isas()) {
+  const std::vector<float> w = random_floats(70 * 1280, 1, 0.02F);
+  std::vector<float> x = random_floats(17 * 1280, 2);
+  for (const DType dtype : matrix_formats()) {
+    if (dtype == DType::kBF16) continue;
+    const std::vector<std::byte> bytes = stored(w, dtype);
+    std::vector<float> want;
+    for (const char* isa : {"scalar", "avx2", "avx512"}) {
+      const std::vector<std::string> known = isas();
+      if (std::find(known.begin(), known.end(), isa) == known.end()) continue;
       const auto backend = make_backend(isa);
-      const WeightPtr weight = pack(*backend, w, {70, 1088}, dtype);
-      EXPECT_EQ(copy(*backend, backend->ops().matmul(view(x, {17, 1088}), *weight)), want)
-          << isa << " " << format_traits(dtype).name;
+      const WeightPtr weight = pack_stored(*backend, bytes, {70, 1280}, dtype);
+      const std::vector<float> got =
+          copy(*backend, backend->ops().matmul(view(x, {17, 1280}), *weight));
+      if (want.empty()) want = got;
+      EXPECT_EQ(got, want) << isa << " " << format_traits(dtype).name;
     }
   }
 }
 
 TEST(Matmul, OfARowDoesNotDependOnTheBatchNorOnThreads) {
-  constexpr int64_t kInputs = 1056;
-  constexpr int64_t kOutputs = 100;
+  constexpr int64_t kInputs = 1280;
+  constexpr int64_t kOutputs = 70;
   const std::vector<float> w = random_floats(kInputs * kOutputs, 3, 0.05F);
   std::vector<float> x = random_floats(40 * kInputs, 4);
-  for (const std::string& isa : isas()) {
-    for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0}) {
+  for (const DType dtype : matrix_formats()) {
+    const std::vector<std::byte> bytes = stored(w, dtype);
+    for (const std::string& isa : isas()) {
       std::vector<float> alone;
       for (const int32_t threads : {1, 2, 3}) {
         const auto backend = make_backend(isa, threads);
-        const WeightPtr weight = pack(*backend, w, {kOutputs, kInputs}, dtype);
+        const WeightPtr weight = pack_stored(*backend, bytes, {kOutputs, kInputs}, dtype);
         if (alone.empty()) {
           for (int64_t t = 0; t < 40; ++t) {
             std::vector<float> row(x.begin() + t * kInputs, x.begin() + (t + 1) * kInputs);
@@ -150,16 +164,17 @@ TEST(Matmul, OfARowDoesNotDependOnTheBatchNorOnThreads) {
 
 TEST(Matmul, ManyGivesWhatSingleProductsGive) {
   const auto backend = make_backend("", 2);
-  std::vector<float> x = random_floats(5 * 64, 1);
-  const WeightPtr a = pack(*backend, random_floats(40 * 64, 2), {40, 64}, DType::kBF16);
-  const WeightPtr b = pack(*backend, random_floats(97 * 64, 3), {97, 64}, DType::kQ8_0);
-  const WeightPtr c = pack(*backend, random_floats(33 * 64, 4), {33, 64}, DType::kBF16);
-  const Weight* const weights[] = {a.get(), b.get(), c.get()};
-  const std::vector<Tensor> many = backend->ops().matmul_many(view(x, {5, 64}), weights);
-  ASSERT_EQ(many.size(), 3U);
-  for (size_t i = 0; i < 3; ++i) {
+  std::vector<float> x = random_floats(5 * 256, 1);
+  const WeightPtr a = pack(*backend, random_floats(40 * 256, 2), {40, 256}, DType::kBF16);
+  const WeightPtr b = pack(*backend, random_floats(97 * 256, 3), {97, 256}, DType::kQ4_K);
+  const WeightPtr c = pack(*backend, random_floats(33 * 256, 4), {33, 256}, DType::kBF16);
+  const WeightPtr d = pack(*backend, random_floats(33 * 256, 5), {33, 256}, DType::kQ6_K);
+  const Weight* const weights[] = {a.get(), b.get(), c.get(), d.get()};
+  const std::vector<Tensor> many = backend->ops().matmul_many(view(x, {5, 256}), weights);
+  ASSERT_EQ(many.size(), 4U);
+  for (size_t i = 0; i < 4; ++i) {
     EXPECT_EQ(copy(*backend, many[i]),
-              copy(*backend, backend->ops().matmul(view(x, {5, 64}), *weights[i])));
+              copy(*backend, backend->ops().matmul(view(x, {5, 256}), *weights[i])));
   }
 }
 

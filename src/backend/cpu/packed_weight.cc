@@ -7,6 +7,7 @@
 #include <cstring>
 #include <vector>
 
+#include "backend/cpu/quant_pack.h"
 #include "base/check.h"
 
 namespace pagoda::cpu {
@@ -23,8 +24,11 @@ int64_t panel_bytes_of(DType dtype, int64_t num_inputs) {
     case DType::kBF16: return (num_inputs + 1) / 2 * kPanelRows * 4;
     case DType::kQ8_0:
       return num_inputs % kQ8GroupElements == 0 ? num_inputs / kQ8GroupElements * kQ8GroupBytes : 0;
-    default: return 0;
+    default: break;
   }
+  const QuantLayout* layout = quant_layout(dtype);
+  if (layout == nullptr || num_inputs % layout->unit_elements() != 0) return 0;
+  return num_inputs / layout->unit_elements() * layout->unit_bytes();
 }
 
 // Reads rows of the source as floats.
@@ -155,29 +159,61 @@ void pack_q8(const PanelJob& job) {
   }
 }
 
+// Blocks of one row from the file, bit for bit, or made from floats.
+void pack_blocks(DType dtype, const PanelJob& job) {
+  const QuantLayout& layout = *quant_layout(dtype);
+  const FormatTraits& format = format_traits(dtype);
+  float values[kBlockElements];
+  std::byte encoded[kBlockElements];  // no block takes a byte an element
+  for (int64_t k = 0; k < job.num_inputs; k += kBlockElements) {
+    const int64_t count = std::min(kBlockElements, job.num_inputs - k);
+    for (int64_t row = 0; row < job.num_rows; ++row) {
+      const std::byte* blocks = encoded;
+      if (job.source_dtype == dtype) {
+        blocks = job.reader.at(job.first_row + row, k);
+      } else {
+        job.reader.read(job.first_row + row, k, count, values);
+        format.encode(values, encoded, count);
+      }
+      place_blocks(dtype, blocks, count / format.block_elements, row,
+                   job.out + k / layout.unit_elements() * layout.unit_bytes());
+    }
+  }
+}
+
 void pack_panel(DType dtype, const PanelJob& job) {
   switch (dtype) {
     case DType::kF32: pack_f32(job); break;
     case DType::kBF16: pack_bf16(job); break;
-    default: pack_q8(job);
+    case DType::kQ8_0: pack_q8(job); break;
+    default: pack_blocks(dtype, job);
   }
 }
 
 Result<void> check_packable(const TensorView& source, DType dtype) {
   const Shape& shape = source.shape;
-  if (dtype != DType::kF32 && dtype != DType::kBF16 && dtype != DType::kQ8_0) {
-    return invalid_argument(fmt::format("weights cannot be kept as {}; f32, bf16 and q8_0 can",
-                                        format_traits(dtype).name));
+  const bool plain = dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kQ8_0;
+  if (!plain && quant_layout(dtype) == nullptr) {
+    return invalid_argument(
+        fmt::format("weights cannot be kept as {}; f32, bf16 and the block formats can",
+                    format_traits(dtype).name));
+  }
+  if (!plain && shape.rank() != 1 && source.dtype != dtype &&
+      format_traits(dtype).encode == nullptr) {
+    return invalid_argument(fmt::format("{} is only read from files, {} cannot be converted to it",
+                                        format_traits(dtype).name,
+                                        format_traits(source.dtype).name));
   }
   if (format_traits(source.dtype).decode == nullptr) {
     return invalid_argument(fmt::format("a weight of shape {} holds {}, not floats",
                                         to_string(shape), format_traits(source.dtype).name));
   }
   if (PackedWeight::packed_bytes(shape, dtype) == 0) {
+    const int32_t block = format_traits(dtype).block_elements;
     return invalid_argument(fmt::format(
-        "{} cannot hold a weight of shape {}{}", format_traits(dtype).name, to_string(shape),
-        dtype == DType::kQ8_0 ? ": rows must be a multiple of 32 long"
-                              : ": it must be a vector or a matrix, and not empty"));
+        "{} cannot hold a weight of shape {}: {}", format_traits(dtype).name, to_string(shape),
+        block > 1 ? fmt::format("rows must be a multiple of {} long", block)
+                  : "it must be a vector or a matrix, and not empty"));
   }
   const int64_t columns = shape[shape.rank() - 1];
   if (columns % format_traits(source.dtype).block_elements != 0) {
@@ -207,16 +243,20 @@ int64_t PackedWeight::packed_bytes(const Shape& shape, DType dtype) {
 Result<std::shared_ptr<const PackedWeight>> PackedWeight::pack(const TensorView& source,
                                                                DType dtype,
                                                                const CpuKernels& kernels,
-                                                               ThreadPool& pool) {
+                                                               ThreadPool& pool, std::byte* place) {
   RETURN_IF_ERROR(check_packable(source, dtype));
   auto weight = std::make_shared<PackedWeight>();
   weight->shape_ = source.shape;
   weight->dtype_ = source.shape.rank() == 1 ? DType::kF32 : dtype;
-  const int64_t bytes = packed_bytes(source.shape, dtype);
-  ASSIGN_OR_RETURN(weight->buffer_, Buffer::allocate(static_cast<size_t>(bytes)));
+  weight->num_bytes_ = packed_bytes(source.shape, dtype);
+  if (place == nullptr) {
+    ASSIGN_OR_RETURN(weight->buffer_, Buffer::allocate(static_cast<size_t>(weight->num_bytes_)));
+    place = weight->buffer_.data();
+  }
+  weight->data_ = place;
   if (source.shape.rank() == 1) {
     format_traits(source.dtype)
-        .decode(source.data, reinterpret_cast<float*>(weight->buffer_.data()), source.shape[0]);
+        .decode(source.data, reinterpret_cast<float*>(place), source.shape[0]);
     return std::shared_ptr<const PackedWeight>(std::move(weight));
   }
   const int64_t num_inputs = source.shape[1];
@@ -231,7 +271,7 @@ Result<std::shared_ptr<const PackedWeight>> PackedWeight::pack(const TensorView&
                          .first_row = first_row,
                          .num_rows = std::min(kPanelRows, source.shape[0] - first_row),
                          .num_inputs = num_inputs,
-                         .out = weight->buffer_.data() + panel * weight->panel_bytes_});
+                         .out = place + panel * weight->panel_bytes_});
     }
   });
   return std::shared_ptr<const PackedWeight>(std::move(weight));
@@ -250,6 +290,8 @@ void PackedWeight::decode_row(int64_t row, float* out) const {
     for (int64_t k = 0; k < num_inputs; ++k) {
       out[k] = bf16_to_float(halves[(k / 2 * kPanelRows + lane) * 2 + k % 2]);
     }
+  } else if (dtype_ != DType::kQ8_0) {
+    decode_lane(dtype_, from, num_inputs / format_traits(dtype_).block_elements, lane, out);
   } else {
     for (int64_t k = 0; k < num_inputs; k += kQ8GroupElements, from += kQ8GroupBytes) {
       uint16_t bits = 0;

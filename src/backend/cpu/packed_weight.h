@@ -14,25 +14,30 @@ namespace pagoda::cpu {
 
 // A matrix [Out, In] as ceil(Out / 32) panels, each one contiguous stream of units along In
 // (MatmulKernel says what a unit holds: f32 [1 k][32 rows]; bf16 [32 rows][2 k]; q8_0 a group of 32
-// k). Rows and k that pad the last panel and unit are zero. Or a vector [E] of plain floats.
+// k; the other block formats as quant_layout.h says). Rows and k that pad the last panel and unit
+// are zero. Or a vector [E] of plain floats. Bits a weight: those of the file, and with mxfp4, q3_k,
+// q4_k and q5_k up to 6 % more.
 // Immutable once packed; thread-safe then.
 class PackedWeight : public Weight {
  public:
-  // Copies and converts `source` with the pool's workers. Errors as Backend::pack.
+  // Copies and converts `source` with the pool's workers. Errors as Backend::pack. The result lies
+  // in `place`, zeroed memory of packed_bytes() that is aligned to 64 and outlives it, or, when
+  // that is null, in memory of its own.
   static Result<std::shared_ptr<const PackedWeight>> pack(const TensorView& source, DType dtype,
                                                           const CpuKernels& kernels,
-                                                          ThreadPool& pool);
+                                                          ThreadPool& pool,
+                                                          std::byte* place = nullptr);
   // Bytes that pack() would hold; 0 for a shape or format that it refuses.
   static int64_t packed_bytes(const Shape& shape, DType dtype);
 
   const Shape& shape() const override { return shape_; }
   DType dtype() const override { return dtype_; }
-  int64_t num_bytes() const override { return static_cast<int64_t>(buffer_.num_bytes()); }
+  int64_t num_bytes() const override { return num_bytes_; }
 
   int64_t num_panels() const { return (shape_[0] + kPanelRows - 1) / kPanelRows; }
-  const std::byte* panel(int64_t index) const { return buffer_.data() + index * panel_bytes_; }
+  const std::byte* panel(int64_t index) const { return data_ + index * panel_bytes_; }
   // The floats of a vector.
-  const float* vector() const { return reinterpret_cast<const float*>(buffer_.data()); }
+  const float* vector() const { return reinterpret_cast<const float*>(data_); }
   // Decodes one row of a matrix to out [In].
   void decode_row(int64_t row, float* out) const;
 
@@ -40,7 +45,9 @@ class PackedWeight : public Weight {
   Shape shape_;
   DType dtype_ = DType::kF32;
   int64_t panel_bytes_ = 0;
-  Buffer buffer_;
+  int64_t num_bytes_ = 0;
+  std::byte* data_ = nullptr;
+  Buffer buffer_;  // empty when the data lies elsewhere
 };
 
 }  // namespace pagoda::cpu

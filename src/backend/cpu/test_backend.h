@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <random>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/cpu_info.h"
+#include "backend/cpu/packed_weight.h"
 
 namespace pagoda::cpu {
 
@@ -35,6 +37,56 @@ inline std::vector<float> decoded(const std::vector<std::byte>& bytes, DType dty
   return values;
 }
 
+// Every format that matrices can be kept in, and those among them that come in blocks.
+inline std::vector<DType> matrix_formats() {
+  std::vector<DType> formats;
+  for (int i = 0; i <= static_cast<int>(DType::kF8E4M3); ++i) {
+    const auto dtype = static_cast<DType>(i);
+    if (PackedWeight::packed_bytes({1, 256}, dtype) > 0) formats.push_back(dtype);
+  }
+  return formats;
+}
+inline std::vector<DType> block_formats() {
+  std::vector<DType> formats = matrix_formats();
+  std::erase_if(formats, [](DType dtype) { return format_traits(dtype).block_elements == 1; });
+  return formats;
+}
+
+// What a file may hold for so many elements of a block format: any bits at all, but ordinary
+// scales.
+inline std::vector<std::byte> random_blocks(DType dtype, int64_t count, uint32_t seed) {
+  std::vector<std::byte> bytes(static_cast<size_t>(dtype_bytes(dtype, count)));
+  std::mt19937 generator(seed);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(generator());
+  const auto size = static_cast<size_t>(format_traits(dtype).block_bytes);
+  std::vector<size_t> scales = {0};
+  if (dtype == DType::kQ4_1 || dtype == DType::kQ5_1) scales = {0, 2};
+  if (dtype == DType::kQ4_K || dtype == DType::kQ5_K) scales = {0, 2};
+  if (dtype == DType::kQ2_K) scales = {80, 82};
+  if (dtype == DType::kQ3_K || dtype == DType::kQ6_K) scales = {size - 2};
+  for (size_t block = 0; block < bytes.size(); block += size) {
+    if (dtype == DType::kMXFP4) {
+      bytes[block] = static_cast<std::byte>(112 + generator() % 12);
+      continue;
+    }
+    for (const size_t at : scales) {
+      // Magnitudes from 2^-9 to 2^-6, both signs.
+      const auto bits =
+          static_cast<uint16_t>((generator() & 0x83ffU) | (6 + generator() % 3) << 10);
+      std::memcpy(bytes.data() + block + at, &bits, sizeof(bits));
+    }
+  }
+  return bytes;
+}
+
+// `values` in a format, or random blocks of one that has no encoder.
+inline std::vector<std::byte> stored(const std::vector<float>& values, DType dtype,
+                                     uint32_t seed = 1) {
+  return format_traits(dtype).encode != nullptr
+             ? encoded(values, dtype)
+             : random_blocks(dtype, static_cast<int64_t>(values.size()), seed);
+}
+
 inline std::unique_ptr<Backend> make_backend(const std::string& isa, int32_t num_threads = 1) {
   auto backend = make_cpu_backend({.num_threads = num_threads, .isa = isa});
   EXPECT_TRUE(backend.ok());
@@ -53,6 +105,13 @@ inline WeightPtr pack(Backend& backend, const std::vector<float>& values, const 
                       DType dtype, DType source = DType::kF32) {
   const std::vector<std::byte> bytes = encoded(values, source);
   auto weight = backend.pack({.data = bytes.data(), .dtype = source, .shape = shape}, dtype);
+  EXPECT_TRUE(weight.ok());
+  return weight.ok() ? weight.value() : nullptr;
+}
+
+inline WeightPtr pack_stored(Backend& backend, const std::vector<std::byte>& bytes,
+                             const Shape& shape, DType dtype) {
+  auto weight = backend.pack({.data = bytes.data(), .dtype = dtype, .shape = shape}, dtype);
   EXPECT_TRUE(weight.ok());
   return weight.ok() ? weight.value() : nullptr;
 }
