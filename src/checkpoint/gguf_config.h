@@ -1,0 +1,35 @@
+// The config.json that a GGUF file's metadata amounts to, so that models know one spelling.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "checkpoint/gguf.h"
+#include "checkpoint/gguf_architecture.h"
+
+namespace pagoda {
+
+// The key under which `pagoda quantize` keeps a model's own config.json. It is taken as it is: the
+// keys of GGUF cannot express all of it.
+inline constexpr std::string_view kGgufConfigKey = "pagoda.config_json";
+
+struct GgufConfig {
+  std::string json;
+  const GgufArchitecture* architecture = nullptr;  // static data
+  // For undoing GgufFix: how many heads a matrix of queries and of keys has.
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+};
+
+// From the metadata in the first of a model's files; tensors may be in any of them. The keys are
+// those of gguf-py's constants.py, class Keys; what GGUF leaves to the reading program (the scale
+// of Gemma's queries, normalised experts) is what llama.cpp takes. Rotary factors of a tensor
+// become "llama3" where they are those of Llama 3.1 and later, and else "longrope". kUnsupported
+// for an architecture that is not known or layers that differ; kInvalidArgument naming file, key or
+// tensor for what is missing, of another type or out of range. REQUIRES: files is not empty.
+Result<GgufConfig> read_gguf_config(std::span<const GgufFile> files);
+
+}  // namespace pagoda
