@@ -86,6 +86,7 @@ struct MacroNode {
   std::vector<std::string> parameters;
   std::vector<ExprPtr> defaults;  // of the last parameters
   Body body;
+  std::vector<std::string> hidden;  // see scope_analysis.h
   bool uses_caller = false, uses_kwargs = false, uses_varargs = false;
 };
 
@@ -102,9 +103,17 @@ struct Stmt {
   std::vector<Target> targets = {};
   std::vector<Branch> branches = {};
   Body body = {};
-  Body else_body = {};  // of a loop that ran no time
+  Body else_body = {};                        // of a loop that ran no time
+  std::vector<std::string> hidden = {};       // of body's scope, see scope_analysis.h
+  std::vector<std::string> else_hidden = {};  // of else_body's
   bool recursive = false;
   std::unique_ptr<MacroNode> macro = {};
+};
+
+// A whole template.
+struct Template {
+  Body body = {};
+  std::vector<std::string> hidden = {};  // of its scope, see scope_analysis.h
 };
 
 }  // namespace pagoda::jinja

@@ -32,6 +32,9 @@ MaybeValue sequence_filter(Context& context, std::string_view name, const Value&
 MaybeValue selection_filter(Context& context, std::string_view name, const Value& input,
                             const Arguments& arguments);
 
+// textwrap.wrap() of each line.
+ValueResult filter_wordwrap(Context& context, const Value& text, const Arguments& arguments);
+
 // Follows a dotted path of attributes and indices, as `attribute=` of filters does.
 ValueResult follow_path(Context& context, const Value& value, const Value& path);
 

@@ -59,11 +59,20 @@ class BoundMethod final : public Object {
   std::string name_;
 };
 
+Result<void> check_arguments(std::string_view name, const Arguments& arguments) {
+  const size_t count = arguments.positional.size();
+  const size_t low = is_one_of(name, {"get", "count", "index"}) ? 1 : 0;
+  const size_t high = name == "get" ? 2 : name == "index" ? 3 : low;
+  if (count >= low && count <= high && arguments.named.empty()) return {};
+  return type_error(fmt::format("{} expected {} to {} arguments, got {}", name, low, high,
+                                count + arguments.named.size()));
+}
+
 ValueResult call_dict_method(const Dict& dict, std::string_view name, const Arguments& arguments) {
   if (name == "get") {
     const Value* key = arguments.find(0, "key");
     if (!key) return type_error("get expected at least 1 argument, got 0");
-    if (!hashable(*key)) return type_error(fmt::format("unhashable type: '{}'", type_name(*key)));
+    if (!hashable(*key)) return unhashable(*key);
     if (const Value* found = dict.find(*key)) return *found;
     const Value* otherwise = arguments.find(1, "default");
     return otherwise ? *otherwise : Value();
@@ -115,10 +124,9 @@ std::shared_ptr<const Value> bound_method(const Value& self, std::string_view na
 
 ValueResult call_container_method(Context& context, const Value& self, std::string_view name,
                                   const Arguments& arguments) {
+  RETURN_IF_ERROR(check_arguments(name, arguments));
   if (const Dict* dict = self.dict()) {
-    const bool walks =
-        name != "get" || !arguments.find(0, "key") || !arguments.find(0, "key")->is_text();
-    if (walks) RETURN_IF_ERROR(context.step(static_cast<int64_t>(dict->items.size()) / 4));
+    if (name != "get") RETURN_IF_ERROR(context.charge_items(dict->items.size() * 4));
     return call_dict_method(*dict, name, arguments);
   }
   if (const Sequence* s = self.sequence()) {

@@ -11,9 +11,19 @@
 #include "text/unicode.h"
 
 namespace pagoda::jinja {
+namespace {
+
+// A short text of its own: the value, its string, their allocation.
+constexpr int64_t kBytesPerText = 100;
+
+}  // namespace
 
 Error type_error(std::string message) {
   return invalid_argument(std::move(message));
+}
+
+Error unhashable(const Value& value) {
+  return type_error(fmt::format("unhashable type: '{}'", type_name(value)));
 }
 
 Error undefined_error(const Value& undefined) {
@@ -62,6 +72,11 @@ Result<void> Context::charge(int64_t bytes) {
   return {};
 }
 
+Result<void> Context::charge_items(size_t count) {
+  RETURN_IF_ERROR(step(static_cast<int64_t>(count) / 4));
+  return charge(static_cast<int64_t>(count * sizeof(Value)));
+}
+
 Result<void> Context::Level::check() const {
   if (context_.depth_ > context_.limits_.max_depth) {
     return invalid_argument("maximum recursion depth exceeded in the template");
@@ -101,8 +116,8 @@ ValueResult Context::item(const Value& object, const Value& key) {
   RETURN_IF_ERROR(step());
   if (object.is_undefined()) return undefined_error(object);
   if (const Dict* d = object.dict()) {
-    if (!key.is_text()) RETURN_IF_ERROR(step(static_cast<int64_t>(d->items.size()) / 16));
     if (hashable(key)) {
+      RETURN_IF_ERROR(step(key.weight() / 16));
       if (const Value* found = d->find(key)) return *found;
     }
   } else if (key.is_integral()) {
@@ -134,7 +149,7 @@ ValueResult Context::item(const Value& object, const Value& key) {
 namespace {
 
 struct SliceRange {
-  int64_t start = 0, step = 1, count = 0;
+  int64_t start = 0, stop = 0, step = 1, count = 0;
 };
 
 // Python's slice.indices().
@@ -158,6 +173,7 @@ Result<SliceRange> resolve_slice(int64_t length, const Value& start, const Value
   };
   range.start = clamp(start, backwards ? high : low);
   const int64_t end = clamp(stop, backwards ? low : high);
+  range.stop = end;
   const int64_t distance = backwards ? range.start - end : end - range.start;
   // A step beyond the length takes one element, and must not overflow on the way.
   const int64_t stride = range.step < -length ? length + 1 : std::abs(range.step);
@@ -185,8 +201,10 @@ ValueResult Context::slice(const Value& object, const Value& start, const Value&
     return Value(std::move(out), object.is_markup());
   }
   const Sequence* s = object.sequence();
-  if (!s || !s->indexable()) return missing(object, make_text("slice"));
-  RETURN_IF_ERROR(step(static_cast<int64_t>(s->items.size()) / 16));
+  if (!s || !s->indexable()) {
+    return type_error(fmt::format("'{}' object is not subscriptable", type_name(object)));
+  }
+  RETURN_IF_ERROR(charge_items(s->items.size() / 4));
   ASSIGN_OR_RETURN(const SliceRange range,
                    resolve_slice(static_cast<int64_t>(s->items.size()), start, stop, step_by));
   std::vector<Value> items;
@@ -194,9 +212,22 @@ ValueResult Context::slice(const Value& object, const Value& start, const Value&
     items.push_back(s->items[static_cast<size_t>(at)]);
     if (i + 1 == range.count) break;
   }
-  return make_sequence(
-      s->type == Sequence::Type::kTuple ? Sequence::Type::kTuple : Sequence::Type::kList,
-      std::move(items));
+  ASSIGN_OR_RETURN(Value result, make_sequence(s->type, std::move(items)));
+  if (s->type == Sequence::Type::kRange) {
+    // An extreme step may wrap around, which only its repr() would show.
+    const auto times = [](int64_t a, int64_t b) {
+      return static_cast<uint64_t>(a) * static_cast<uint64_t>(b);
+    };
+    const auto at_index = [&](int64_t index) {
+      return static_cast<int64_t>(static_cast<uint64_t>(s->range_start) +
+                                  times(index, s->range_step));
+    };
+    Sequence& made = *result.sequence();
+    made.range_start = at_index(range.start);
+    made.range_stop = at_index(range.stop);
+    made.range_step = static_cast<int64_t>(times(s->range_step, range.step));
+  }
+  return result;
 }
 
 ValueResult Context::call(const Value& callee, Arguments arguments) {
@@ -212,7 +243,9 @@ Result<std::vector<Value>> Context::iterate(const Value& value) {
   if (value.is_undefined()) return items;
   if (value.is_text()) {
     const std::string_view text = value.text();
-    RETURN_IF_ERROR(step(static_cast<int64_t>(text.size()) / 4));
+    const auto size = static_cast<int64_t>(text.size());
+    RETURN_IF_ERROR(step(size / 4));
+    RETURN_IF_ERROR(charge(size * kBytesPerText));
     for (size_t offset = 0; offset < text.size();) {
       const size_t begin = offset;
       next_code_point(text, offset);
@@ -221,12 +254,12 @@ Result<std::vector<Value>> Context::iterate(const Value& value) {
     return items;
   }
   if (Sequence* s = value.sequence()) {
-    RETURN_IF_ERROR(step(static_cast<int64_t>(s->items.size()) / 4));
+    RETURN_IF_ERROR(charge_items(s->items.size()));
     if (s->type == Sequence::Type::kIterator) return std::exchange(s->items, {});
     return s->items;
   }
   if (const Dict* d = value.dict()) {
-    RETURN_IF_ERROR(step(static_cast<int64_t>(d->items.size()) / 4));
+    RETURN_IF_ERROR(charge_items(d->items.size()));
     for (const auto& [key, unused] : d->items) items.push_back(key);
     return items;
   }
@@ -260,18 +293,26 @@ Result<bool> Context::contains(const Value& container, const Value& item) {
   }
   if (const Dict* d = container.dict()) {
     if (!hashable(item)) {
-      return type_error(fmt::format("unhashable type: '{}'", type_name(item)));
+      return unhashable(item);
     }
-    if (!item.is_text()) RETURN_IF_ERROR(step(static_cast<int64_t>(d->items.size()) / 16));
+    RETURN_IF_ERROR(step(item.weight() / 16));
     return d->find(item) != nullptr;
   }
   if (!container.is_undefined() && !container.sequence()) {
     return type_error(fmt::format("argument of type '{}' is not iterable", type_name(container)));
   }
-  RETURN_IF_ERROR(step(std::min(container.weight(), item.weight()) / 16));
-  ASSIGN_OR_RETURN(const std::vector<Value> items, iterate(container));
-  return std::any_of(items.begin(), items.end(),
-                     [&](const Value& other) { return equal(other, item); });
+  const Sequence* s = container.sequence();
+  if (!s) return false;
+  const auto num_items = static_cast<int64_t>(s->items.size());
+  RETURN_IF_ERROR(step(num_items / 4 + std::min(container.weight(), item.weight()) / 16));
+  const auto found = std::find_if(s->items.begin(), s->items.end(),
+                                  [&](const Value& other) { return equal(other, item); });
+  const bool result = found != s->items.end();
+  if (s->type == Sequence::Type::kIterator) {
+    // The search used up what it passed.
+    container.sequence()->items.erase(s->items.begin(), result ? found + 1 : found);
+  }
+  return result;
 }
 
 Result<std::string> Context::to_text(const Value& value) {

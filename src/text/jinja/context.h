@@ -15,7 +15,7 @@ namespace pagoda::jinja {
 // What one render may use up before it is refused.
 struct Limits {
   int64_t max_steps = 10'000'000;          // expressions and elements visited
-  int64_t max_bytes = int64_t{256} << 20;  // of all texts made, temporary ones too
+  int64_t max_bytes = int64_t{256} << 20;  // of all texts and lists made, temporary ones too
   int32_t max_depth = 500;                 // nesting of evaluation, macros included
 };
 
@@ -30,6 +30,8 @@ class Context {
   // Count work and memory against the budget; kInvalidArgument when it is used up.
   Result<void> step(int64_t count = 1);
   Result<void> charge(int64_t bytes);
+  // Both, for a list of `count` values being made or walked.
+  Result<void> charge_items(size_t count);
 
   // Counts a level of nesting while it lives.
   class Level {
@@ -75,6 +77,7 @@ class Context {
 
 // Errors in Python's words.
 Error type_error(std::string message);
+Error unhashable(const Value& value);
 Error undefined_error(const Value& undefined);
 // The Undefined value for a missing name of an object.
 Value missing(const Value& object, const Value& name);

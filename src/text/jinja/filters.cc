@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "text/jinja/builtins.h"
+#include "text/jinja/case.h"
 #include "text/jinja/operators.h"
 #include "text/jinja/text_form.h"
 #include "text/unicode.h"
@@ -15,18 +16,108 @@
 namespace pagoda::jinja {
 namespace {
 
-constexpr std::array<std::string_view, 54> kFilters = {
-    "abs",        "attr",     "batch",   "capitalize", "center",        "count",     "d",
-    "default",    "dictsort", "e",       "escape",     "first",         "float",     "forceescape",
-    "format",     "groupby",  "indent",  "int",        "items",         "join",      "last",
-    "length",     "list",     "lower",   "map",        "max",           "min",       "reject",
-    "rejectattr", "replace",  "reverse", "round",      "safe",          "select",    "selectattr",
-    "slice",      "sort",     "string",  "striptags",  "sum",           "title",     "tojson",
-    "trim",       "truncate", "unique",  "upper",      "urlencode",     "wordcount", "wordwrap",
-    "pprint",     "random",   "urlize",  "xmlattr",    "filesizeformat"};
-// Names Jinja2 has and this build refuses: their results are random or only of use in HTML.
-constexpr std::array<std::string_view, 6> kUnsupported = {"pprint",  "random",         "urlize",
-                                                          "xmlattr", "filesizeformat", "wordwrap"};
+// A filter's parameters behind the value, in order, and how many of them must be given. "*": it
+// checks them itself.
+struct Signature {
+  std::string_view name;
+  std::string_view parameters = {};
+  size_t num_required = 0;
+};
+
+constexpr Signature kFilters[] = {
+    {"abs"},
+    {"attr", "name", 1},
+    {"batch", "linecount,fill_with", 1},
+    {"capitalize"},
+    {"center", "width"},
+    {"count"},
+    {"d", "default_value,boolean"},
+    {"default", "default_value,boolean"},
+    {"dictsort", "case_sensitive,by,reverse"},
+    {"e"},
+    {"escape"},
+    {"filesizeformat", "binary"},
+    {"first"},
+    {"float", "default"},
+    {"forceescape"},
+    {"format", "*"},
+    {"groupby", "attribute,default,case_sensitive", 1},
+    {"indent", "width,first,blank"},
+    {"int", "default,base"},
+    {"items"},
+    {"join", "d,attribute"},
+    {"last"},
+    {"length"},
+    {"list"},
+    {"lower"},
+    {"map", "*"},
+    {"max", "case_sensitive,attribute"},
+    {"min", "case_sensitive,attribute"},
+    {"pprint"},
+    {"random"},
+    {"reject", "*"},
+    {"rejectattr", "*"},
+    {"replace", "old,new,count", 2},
+    {"reverse"},
+    {"round", "precision,method"},
+    {"safe"},
+    {"select", "*"},
+    {"selectattr", "*"},
+    {"slice", "slices,fill_with", 1},
+    {"sort", "reverse,case_sensitive,attribute"},
+    {"string"},
+    {"striptags"},
+    {"sum", "attribute,start"},
+    {"title"},
+    {"tojson", "ensure_ascii,indent,separators,sort_keys"},
+    {"trim", "chars"},
+    {"truncate", "length,killwords,end,leeway"},
+    {"unique", "case_sensitive,attribute"},
+    {"upper"},
+    {"urlencode"},
+    {"urlize", "*"},
+    {"wordcount"},
+    {"wordwrap", "width,break_long_words,wrapstring,break_on_hyphens"},
+    {"xmlattr", "autospace"},
+};
+// Names Jinja2 has and this build refuses: what they give is random, or is for people or HTML only.
+constexpr std::array<std::string_view, 3> kUnsupported = {"pprint", "random", "urlize"};
+
+const Signature* find_signature(std::string_view name) {
+  const auto* found = std::find_if(std::begin(kFilters), std::end(kFilters),
+                                   [&](const Signature& entry) { return entry.name == name; });
+  return found == std::end(kFilters) ? nullptr : found;
+}
+
+// Refuses arguments that are too many, unknown, given twice or missing.
+Result<void> check_arguments(const Signature& signature, const Arguments& arguments) {
+  if (signature.parameters == "*") return {};
+  size_t num_parameters = 0, num_found = 0;
+  for (std::string_view rest = signature.parameters; !rest.empty(); ++num_parameters) {
+    const std::string_view parameter = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), parameter.size() + 1));
+    const bool by_place = num_parameters < arguments.positional.size();
+    const bool by_name = arguments.find(SIZE_MAX, parameter) != nullptr;
+    if (by_place && by_name) {
+      return type_error(fmt::format("filter '{}' got multiple values for argument '{}'",
+                                    signature.name, parameter));
+    }
+    if (!by_place && !by_name && num_parameters < signature.num_required) {
+      return type_error(
+          fmt::format("filter '{}' misses its argument '{}'", signature.name, parameter));
+    }
+    num_found += by_name;
+  }
+  if (arguments.positional.size() > num_parameters) {
+    return type_error(fmt::format("filter '{}' takes at most {} arguments, not {}", signature.name,
+                                  num_parameters, arguments.positional.size()));
+  }
+  if (num_found < arguments.named.size()) {
+    return type_error(
+        fmt::format("filter '{}' got an unexpected keyword argument", signature.name));
+  }
+  return {};
+}
 
 MaybeValue answer(ValueResult result) {
   RETURN_IF_ERROR(result);
@@ -39,8 +130,22 @@ bool parse_float(std::string_view text, double& out) {
     text.remove_prefix(1);
   while (!text.empty() && is_python_space(static_cast<uint8_t>(text.back()))) text.remove_suffix(1);
   if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
-  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return status == std::errc() && end == text.data() + text.size() && !text.empty();
+  std::string digits;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '_') {
+      digits += text[i];
+      continue;
+    }
+    const auto is_decimal = [&](size_t at) { return text[at] >= '0' && text[at] <= '9'; };
+    if (i == 0 || i + 1 == text.size() || !is_decimal(i - 1) || !is_decimal(i + 1)) return false;
+  }
+  const char* last = digits.data() + digits.size();
+  const auto [end, status] = std::from_chars(digits.data(), last, out);
+  if (status == std::errc::result_out_of_range && end == last) {
+    out = std::strtod(digits.c_str(), nullptr);  // infinity or zero, as in Python
+    return true;
+  }
+  return status == std::errc() && end == last && !digits.empty();
 }
 
 // Python's int(text, base). False when it is no integer; `overflow` when it is one too large.
@@ -53,7 +158,7 @@ bool parse_int(std::string_view text, int64_t base, int64_t& out, bool& overflow
     if (text.front() == '-') digits = "-";
     text.remove_prefix(1);
   }
-  const std::string prefix = to_lower(text.substr(0, 2));
+  const std::string prefix = change_case(text.substr(0, 2), Case::kLower);
   if ((base == 16 && prefix == "0x") || (base == 8 && prefix == "0o") ||
       (base == 2 && prefix == "0b")) {
     text.remove_prefix(2);
@@ -122,6 +227,21 @@ double round_decimal(double number, int64_t precision) {
   return std::nearbyint(number / scale) * scale;
 }
 
+// Python's round(n, p) of an integer: for a negative p to a multiple of 10**-p, halves to even
+// ones.
+ValueResult round_integer(int64_t number, int64_t precision) {
+  if (precision >= 0) return Value(number);
+  if (precision < -18) return Value(int64_t{0});
+  int64_t scale = 1;
+  for (int64_t i = 0; i < -precision; ++i) scale *= 10;
+  int64_t quotient = number / scale;
+  const int64_t rest = std::abs(number % scale), half = scale / 2;
+  if (rest > half || (rest == half && quotient % 2 != 0)) quotient += number < 0 ? -1 : 1;
+  int64_t rounded = 0;
+  if (__builtin_mul_overflow(quotient, scale, &rounded)) return too_large();
+  return Value(rounded);
+}
+
 ValueResult filter_round(const Value& input, const Arguments& arguments) {
   if (input.is_undefined()) return undefined_error(input);
   const Value* precision_value = arguments.find(0, "precision");
@@ -134,16 +254,19 @@ ValueResult filter_round(const Value& input, const Arguments& arguments) {
     return type_error(fmt::format("type {} doesn't define __round__ method", type_name(input)));
   }
   if (method == "common") {
-    if (input.is_integral() && precision >= 0) return Value(input.integer());
-    const double rounded = round_decimal(input.number(), precision);
-    return input.is_integral() ? Value(static_cast<int64_t>(rounded)) : Value(rounded);
+    return input.is_integral() ? round_integer(input.integer(), precision)
+                               : Value(round_decimal(input.number(), precision));
   }
   if (method != "ceil" && method != "floor") {
     return type_error("method must be common, ceil or floor");
   }
   const double scale = std::pow(10.0, static_cast<double>(precision));
   const double scaled = input.number() * scale;
-  return Value((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / scale);
+  if (!std::isfinite(scaled) || scale == 0.0) {
+    return type_error("round: the value is too large for this precision");
+  }
+  // Python rounds to an integer here, which has no negative zero.
+  return Value(((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) + 0.0) / scale);
 }
 
 ValueResult filter_abs(const Value& input) {
@@ -153,6 +276,34 @@ ValueResult filter_abs(const Value& input) {
     return type_error(fmt::format("bad operand type for abs(): '{}'", type_name(input)));
   }
   return input.integer() < 0 ? negate(input) : ValueResult(Value(input.integer()));
+}
+
+// 13 kB, 4.1 MB: by 1000, or with `binary` by 1024.
+ValueResult filter_filesizeformat(const Value& input, const Arguments& arguments) {
+  if (input.is_undefined()) return undefined_error(input);
+  double bytes = 0;
+  if (input.is_number()) {
+    bytes = input.number();
+  } else if (!input.is_text() || !parse_float(input.text(), bytes)) {
+    return type_error("filesizeformat: the value is not a number");
+  }
+  const Value* binary_value = arguments.find(0, "binary");
+  const bool binary = binary_value && truth(*binary_value);
+  const double base = binary ? 1024 : 1000;
+  if (bytes == 1) return make_text("1 Byte");
+  if (bytes < base) {
+    if (!std::isfinite(bytes)) return type_error("cannot convert float infinity to integer");
+    return Value(fmt::format("{:.0f} Bytes", std::trunc(bytes) + 0.0));
+  }
+  double unit = base;
+  for (const char prefix : std::string_view("kMGTPEZY")) {
+    unit *= base;
+    if (bytes < unit || prefix == 'Y') {
+      const char shown = binary && prefix == 'k' ? 'K' : prefix;
+      return Value(fmt::format("{:.1f} {}{}", base * bytes / unit, shown, binary ? "iB" : "B"));
+    }
+  }
+  return Value();
 }
 
 ValueResult filter_tojson(Context& context, const Value& input, const Arguments& arguments) {
@@ -231,6 +382,7 @@ MaybeValue value_filter(Context& context, std::string_view name, const Value& in
   if (name == "float") return answer(filter_float(input, arguments));
   if (name == "round") return answer(filter_round(input, arguments));
   if (name == "abs") return answer(filter_abs(input));
+  if (name == "filesizeformat") return answer(filter_filesizeformat(input, arguments));
   if (name == "attr") return answer(filter_attr(context, input, arguments));
   if (name == "length" || name == "count") {
     ASSIGN_OR_RETURN(const int64_t length, context.length(input));
@@ -242,21 +394,24 @@ MaybeValue value_filter(Context& context, std::string_view name, const Value& in
 }  // namespace
 
 bool is_filter(std::string_view name) {
-  return std::find(kFilters.begin(), kFilters.end(), name) != kFilters.end();
+  return find_signature(name) != nullptr;
 }
 
 ValueResult apply_filter(Context& context, std::string_view name, const Value& input,
                          const Arguments& arguments) {
   RETURN_IF_ERROR(context.step());
+  const Signature* signature = find_signature(name);
+  if (!signature) return invalid_argument(fmt::format("No filter named '{}'.", name));
+  if (std::find(kUnsupported.begin(), kUnsupported.end(), name) != kUnsupported.end()) {
+    return Error{ErrorCode::kUnsupported, fmt::format("filter '{}' is not supported", name)};
+  }
+  RETURN_IF_ERROR(check_arguments(*signature, arguments));
   for (const auto family : {value_filter, text_filter, sequence_filter, selection_filter}) {
     ASSIGN_OR_RETURN(const std::shared_ptr<const Value> found,
                      family(context, name, input, arguments));
     if (found) return *found;
   }
-  if (std::find(kUnsupported.begin(), kUnsupported.end(), name) != kUnsupported.end()) {
-    return Error{ErrorCode::kUnsupported, fmt::format("filter '{}' is not supported", name)};
-  }
-  return invalid_argument(fmt::format("No filter named '{}'.", name));
+  return Error{ErrorCode::kInternal, fmt::format("filter '{}' has no code", name)};
 }
 
 }  // namespace pagoda::jinja

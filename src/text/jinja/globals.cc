@@ -138,7 +138,7 @@ ValueResult call_range(Context& context, const Arguments& arguments) {
     items.emplace_back(i);
     if (__builtin_add_overflow(i, step, &i)) break;
   }
-  RETURN_IF_ERROR(context.step(static_cast<int64_t>(items.size()) / 4));
+  RETURN_IF_ERROR(context.charge_items(items.size()));
   ASSIGN_OR_RETURN(Value range, make_sequence(Sequence::Type::kRange, std::move(items)));
   range.sequence()->range_start = start;
   range.sequence()->range_stop = stop;
@@ -153,7 +153,7 @@ Result<std::shared_ptr<Dict>> collect_dict(Context& context, const Arguments& ar
     const Value& source = arguments.positional[0];
     if (source.is_undefined()) return undefined_error(source);
     if (const Dict* other = source.dict()) {
-      RETURN_IF_ERROR(context.step(static_cast<int64_t>(other->items.size()) / 4));
+      RETURN_IF_ERROR(context.charge_items(other->items.size() * 4));
       *dict = *other;
     } else {
       ASSIGN_OR_RETURN(const std::vector<Value> pairs, context.iterate(source));
@@ -162,7 +162,6 @@ Result<std::shared_ptr<Dict>> collect_dict(Context& context, const Arguments& ar
         if (pair.size() != 2 || !hashable(pair[0])) {
           return type_error("dict() wants pairs of a hashable key and a value");
         }
-        RETURN_IF_ERROR(context.step(static_cast<int64_t>(dict->items.size()) / 16));
         dict->set(pair[0], pair[1]);
       }
     }

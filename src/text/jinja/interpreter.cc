@@ -19,6 +19,16 @@ namespace {
 
 using ScopePtr = std::shared_ptr<Scope>;
 
+Value undefined_name(const std::string& name) {
+  return Value::undefined(fmt::format("{} is undefined", quote_text(name)));
+}
+
+ScopePtr make_scope(ScopePtr parent, const std::vector<std::string>& hidden) {
+  auto scope = std::make_shared<Scope>(std::move(parent));
+  for (const std::string& name : hidden) scope->set(name, undefined_name(name));
+  return scope;
+}
+
 enum class Flow { kNormal, kBreak, kContinue };
 
 class Interpreter {
@@ -26,7 +36,7 @@ class Interpreter {
   explicit Interpreter(const Limits& limits)
       : context_(limits), scope_(std::make_shared<Scope>(nullptr)) {}
 
-  Result<std::string> run(const Body& body, const Json& variables);
+  Result<std::string> run(const Template& parsed, const Json& variables);
 
   // Renders `body` in `scope` into a text of its own.
   Result<std::string> render_apart(const Body& body, ScopePtr scope);
@@ -51,7 +61,11 @@ class Interpreter {
   Executed execute_filter_block(const Stmt& stmt);
   Executed execute_with(const Stmt& stmt);
   Result<void> assign(const Target& target, const Value& value);
+  // What was assigned to `target`, as tuples. REQUIRES: it could be assigned.
+  ValueResult unpacked(const Target& target, const Value& value);
   Result<void> write(const Value& value);
+  // What a filter or call block came to, which must be a text.
+  Executed write_block(const Value& value);
 
   ValueResult evaluate_unlimited(const Expr& expr);
   ValueResult look_up(const std::string& name);
@@ -85,6 +99,12 @@ class Macro final : public Object {
   ValueResult call(Context& context, Arguments arguments) override;
   std::shared_ptr<const Value> attribute(Context&, std::string_view name) override {
     if (name == "name") return std::make_shared<const Value>(make_text(node_.name));
+    if (name == "arguments") {
+      std::vector<Value> names;
+      for (const std::string& parameter : node_.parameters) names.push_back(make_text(parameter));
+      ValueResult tuple = make_tuple(std::move(names));
+      return tuple.ok() ? std::make_shared<const Value>(*std::move(tuple)) : nullptr;
+    }
     if (name == "caller") return std::make_shared<const Value>(node_.uses_caller);
     if (name == "catch_kwargs") return std::make_shared<const Value>(node_.uses_kwargs);
     if (name == "catch_varargs") return std::make_shared<const Value>(node_.uses_varargs);
@@ -115,6 +135,10 @@ Result<void> Macro::bind(Arguments& arguments, Scope& scope) {
   const size_t count = node_.parameters.size();
   const size_t first_default = count - node_.defaults.size();
   bool explicit_caller = false;
+  std::vector<size_t> left_to_defaults;
+  // Each parameter may search all names given.
+  RETURN_IF_ERROR(
+      interpreter_.context().step(static_cast<int64_t>(count * arguments.named.size() / 16)));
   for (size_t i = 0; i < count; ++i) {
     const std::string& name = node_.parameters[i];
     explicit_caller |= name == "caller";
@@ -122,13 +146,15 @@ Result<void> Macro::bind(Arguments& arguments, Scope& scope) {
       scope.set(name, std::move(arguments.positional[i]));
     } else if (const auto value = take_named(arguments, name)) {
       scope.set(name, std::move(*value));
-    } else if (i >= first_default) {
-      ASSIGN_OR_RETURN(Value fallback, interpreter_.evaluate(*node_.defaults[i - first_default]));
-      scope.set(name, std::move(fallback));
     } else {
+      if (i >= first_default) left_to_defaults.push_back(i);
       scope.set(name,
                 Value::undefined(fmt::format("parameter {} was not provided", quote_text(name))));
     }
+  }
+  for (const size_t i : left_to_defaults) {
+    ASSIGN_OR_RETURN(Value fallback, interpreter_.evaluate(*node_.defaults[i - first_default]));
+    scope.set(node_.parameters[i], std::move(fallback));
   }
   if (node_.uses_caller && !explicit_caller) {
     const auto caller = take_named(arguments, "caller");
@@ -160,7 +186,7 @@ Result<void> Macro::bind(Arguments& arguments, Scope& scope) {
 ValueResult Macro::call(Context& context, Arguments arguments) {
   const Context::Level level(context);
   RETURN_IF_ERROR(level.check());
-  const auto scope = std::make_shared<Scope>(scope_);
+  const ScopePtr scope = make_scope(scope_, node_.hidden);
   // Defaults see the parameters before them.
   ScopePtr caller_scope = interpreter_.exchange_scope(scope);
   const Result<void> bound = bind(arguments, *scope);
@@ -170,14 +196,14 @@ ValueResult Macro::call(Context& context, Arguments arguments) {
   return Value(std::move(text));
 }
 
-Result<std::string> Interpreter::run(const Body& body, const Json& variables) {
+Result<std::string> Interpreter::run(const Template& parsed, const Json& variables) {
   if (!variables.is_object()) return invalid_argument("template variables: not an object");
   for (const auto& [name, json] : variables.items()) {
     ASSIGN_OR_RETURN(Value value, from_json(json));
     scope_->set(name, std::move(value));
   }
-  auto root = std::make_shared<Scope>(scope_);
-  auto text = render_apart(body, root);
+  auto root = make_scope(scope_, parsed.hidden);
+  auto text = render_apart(parsed.body, root);
   root->clear();
   scope_->clear();
   return text;
@@ -229,7 +255,7 @@ Result<Flow> Interpreter::execute(const Stmt& stmt) {
     case StmtKind::kCallBlock: return execute_call_block(stmt);
     case StmtKind::kFilterBlock: return execute_filter_block(stmt);
     case StmtKind::kWith: return execute_with(stmt);
-    case StmtKind::kScope: return execute_in(stmt.body, std::make_shared<Scope>(scope_));
+    case StmtKind::kScope: return execute_in(stmt.body, make_scope(scope_, stmt.hidden));
     case StmtKind::kBreak: return Flow::kBreak;
     case StmtKind::kContinue: return Flow::kContinue;
   }
@@ -245,6 +271,14 @@ Result<void> Interpreter::write(const Value& value) {
   ASSIGN_OR_RETURN(const std::string text, context_.to_text(value));
   out_->append(text);
   return {};
+}
+
+Result<Flow> Interpreter::write_block(const Value& value) {
+  if (!value.is_text()) {
+    return type_error(fmt::format("expected str instance, {} found", type_name(value)));
+  }
+  RETURN_IF_ERROR(write(value));
+  return Flow::kNormal;
 }
 
 Result<Flow> Interpreter::execute_output(const Stmt& stmt) {
@@ -284,11 +318,16 @@ Result<Flow> Interpreter::execute_loop(const Stmt& stmt, const Value& iterable,
       ValueResult wanted = assigned.ok() ? evaluate(*condition) : ValueResult(assigned.error());
       exchange_scope(std::move(before));
       RETURN_IF_ERROR(wanted);
-      if (truth(*wanted)) kept.push_back(std::move(item));
+      if (!truth(*wanted)) continue;
+      // Jinja2 compiles this to a generator that packs the targets anew.
+      if (!stmt.targets[0].elements.empty()) {
+        ASSIGN_OR_RETURN(item, unpacked(stmt.targets[0], item));
+      }
+      kept.push_back(std::move(item));
     }
     items = std::move(kept);
   }
-  if (items.empty()) return execute_in(stmt.else_body, std::make_shared<Scope>(outer));
+  if (items.empty()) return execute_in(stmt.else_body, make_scope(outer, stmt.else_hidden));
 
   Loop::Recurse recurse;
   if (stmt.recursive) {
@@ -305,7 +344,7 @@ Result<Flow> Interpreter::execute_loop(const Stmt& stmt, const Value& iterable,
   const Value loop_value = Value(std::shared_ptr<Object>(loop));
   while (loop->next()) {
     RETURN_IF_ERROR(context_.step());
-    auto scope = std::make_shared<Scope>(outer);
+    const ScopePtr scope = make_scope(outer, stmt.hidden);
     ScopePtr before = exchange_scope(scope);
     const Result<void> assigned = assign(stmt.targets[0], loop->item());
     if (assigned.ok()) scope->set("loop", loop_value);
@@ -344,8 +383,17 @@ Result<void> Interpreter::assign(const Target& target, const Value& value) {
   return {};
 }
 
+ValueResult Interpreter::unpacked(const Target& target, const Value& value) {
+  if (target.elements.empty()) return value;
+  ASSIGN_OR_RETURN(std::vector<Value> items, context_.iterate(value));
+  for (size_t i = 0; i < items.size(); ++i) {
+    ASSIGN_OR_RETURN(items[i], unpacked(target.elements[i], items[i]));
+  }
+  return make_tuple(std::move(items));
+}
+
 Result<Flow> Interpreter::execute_set_block(const Stmt& stmt) {
-  ASSIGN_OR_RETURN(std::string text, render_apart(stmt.body, std::make_shared<Scope>(scope_)));
+  ASSIGN_OR_RETURN(std::string text, render_apart(stmt.body, make_scope(scope_, stmt.hidden)));
   Value value(std::move(text));
   if (stmt.expressions[0]) {
     ASSIGN_OR_RETURN(value, evaluate_filter(*stmt.expressions[0], &value));
@@ -369,22 +417,20 @@ Result<Flow> Interpreter::execute_call_block(const Stmt& stmt) {
       "caller",
       Value(std::shared_ptr<Object>(std::make_shared<Macro>(*this, *stmt.macro, scope_))));
   ASSIGN_OR_RETURN(const Value value, context_.call(callee, std::move(arguments)));
-  RETURN_IF_ERROR(write(value));
-  return Flow::kNormal;
+  return write_block(value);
 }
 
 Result<Flow> Interpreter::execute_filter_block(const Stmt& stmt) {
-  ASSIGN_OR_RETURN(std::string text, render_apart(stmt.body, std::make_shared<Scope>(scope_)));
+  ASSIGN_OR_RETURN(std::string text, render_apart(stmt.body, make_scope(scope_, stmt.hidden)));
   const Value block(std::move(text));
   ASSIGN_OR_RETURN(const Value value, evaluate_filter(*stmt.expressions[0], &block));
-  RETURN_IF_ERROR(write(value));
-  return Flow::kNormal;
+  return write_block(value);
 }
 
 Result<Flow> Interpreter::execute_with(const Stmt& stmt) {
   // All values are computed outside, so that `with a=1, b=a` sees the outer a.
   ASSIGN_OR_RETURN(std::vector<Value> values, evaluate_all(stmt.expressions));
-  auto scope = std::make_shared<Scope>(scope_);
+  ScopePtr scope = make_scope(scope_, stmt.hidden);
   for (size_t i = 0; i < values.size(); ++i) {
     ScopePtr before = exchange_scope(scope);
     const Result<void> assigned = assign(stmt.targets[i], values[i]);
@@ -446,7 +492,7 @@ ValueResult Interpreter::evaluate_unlimited(const Expr& expr) {
 ValueResult Interpreter::look_up(const std::string& name) {
   if (const Value* found = scope_->find(name)) return *found;
   if (std::shared_ptr<Object> function = global_function(name)) return Value(std::move(function));
-  return Value::undefined(fmt::format("{} is undefined", quote_text(name)));
+  return undefined_name(name);
 }
 
 Result<std::vector<Value>> Interpreter::evaluate_all(const std::vector<ExprPtr>& exprs) {
@@ -465,9 +511,8 @@ ValueResult Interpreter::evaluate_dict(const Expr& expr) {
     ASSIGN_OR_RETURN(const Value key, evaluate(*expr.operands[i]));
     ASSIGN_OR_RETURN(Value value, evaluate(*expr.operands[i + 1]));
     if (!hashable(key)) {
-      return type_error(fmt::format("unhashable type: '{}'", type_name(key)));
+      return unhashable(key);
     }
-    if (!key.is_text()) RETURN_IF_ERROR(context_.step(static_cast<int64_t>(i) / 16));
     dict->set(key, std::move(value));
   }
   return make_dict(std::move(dict));
@@ -588,8 +633,8 @@ Result<Arguments> Interpreter::evaluate_arguments(const std::vector<Argument>& n
 
 }  // namespace
 
-Result<std::string> render(const Body& body, const Json& variables, const Limits& limits) {
-  return Interpreter(limits).run(body, variables);
+Result<std::string> render(const Template& parsed, const Json& variables, const Limits& limits) {
+  return Interpreter(limits).run(parsed, variables);
 }
 
 }  // namespace pagoda::jinja

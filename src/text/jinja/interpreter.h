@@ -10,9 +10,9 @@
 
 namespace pagoda::jinja {
 
-// Renders `body` with the members of the object `variables` as its variables. kInvalidArgument when
-// the template raises, uses something undefined, or goes over `limits`. `body` is only read, so
+// Renders a template with the members of the object `variables` as its variables. kInvalidArgument
+// when the template raises, uses something undefined, or goes over `limits`. It is only read, so
 // several threads may render one template at once.
-Result<std::string> render(const Body& body, const Json& variables, const Limits& limits);
+Result<std::string> render(const Template& parsed, const Json& variables, const Limits& limits);
 
 }  // namespace pagoda::jinja

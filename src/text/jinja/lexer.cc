@@ -265,6 +265,9 @@ Result<void> Lexer::number() {
     }
   };
   take_digits();
+  // "007" is a "00" and a "7", which no expression allows; "00" is a zero.
+  const bool has_leading_zero = base == 10 && digits.size() > 1 && digits[0] == '0' &&
+                                digits.find_first_not_of('0') != std::string::npos;
   bool is_float = false;
   if (base == 10) {
     const bool after_dot = at_ > 0 && source_[at_ - 1] == '.';
@@ -285,6 +288,7 @@ Result<void> Lexer::number() {
       }
     }
   }
+  if (has_leading_zero && !is_float) return error("a number begins with 0");
   Token token{.type = is_float ? TokenType::kFloat : TokenType::kInteger, .line = line_};
   if (is_float) {
     token.number = std::strtod(digits.c_str(), nullptr);

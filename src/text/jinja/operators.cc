@@ -37,7 +37,7 @@ ValueResult add_text(Context& context, const Value& left, const Value& right) {
 }
 
 ValueResult add_sequences(Context& context, const Sequence& left, const Sequence& right) {
-  RETURN_IF_ERROR(context.step(static_cast<int64_t>(left.items.size() + right.items.size()) / 4));
+  RETURN_IF_ERROR(context.charge_items(left.items.size() + right.items.size()));
   std::vector<Value> items = left.items;
   items.insert(items.end(), right.items.begin(), right.items.end());
   return make_sequence(left.type, std::move(items));
@@ -62,7 +62,7 @@ ValueResult repeat(Context& context, const Value& value, int64_t count) {
   if (size > 0 && count > kMaxValueWeight / size) {
     return invalid_argument("a repeated list is too large");
   }
-  RETURN_IF_ERROR(context.step(size * count));
+  RETURN_IF_ERROR(context.charge_items(static_cast<size_t>(size * count)));
   std::vector<Value> items;
   for (int64_t i = 0; i < count && size > 0; ++i) {
     items.insert(items.end(), s.items.begin(), s.items.end());

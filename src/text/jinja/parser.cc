@@ -5,9 +5,11 @@
 
 #include <initializer_list>
 #include <string>
+#include <unordered_set>
 #include <utility>
 
 #include "text/jinja/expression_parser.h"
+#include "text/jinja/scope_analysis.h"
 #include "text/jinja/token_stream.h"
 #include "text/unicode.h"
 
@@ -53,7 +55,7 @@ class Parser {
   StmtResult parse_with();
   StmtResult parse_generation();
   StmtResult parse_loop_control(StmtKind kind);
-  Result<Target> parse_target(std::string_view end_name, bool with_attribute);
+  Result<Target> parse_target(bool with_attribute);
   Result<Target> parse_one_target(bool with_attribute);
   Result<void> parse_signature(MacroNode& macro);
   Result<void> parse_macro_body(MacroNode& macro, std::string_view end);
@@ -176,7 +178,7 @@ StmtResult Parser::parse_if() {
 StmtResult Parser::parse_for() {
   StmtPtr stmt = make(StmtKind::kFor);
   stream_.next();
-  ASSIGN_OR_RETURN(Target target, parse_target("in", false));
+  ASSIGN_OR_RETURN(Target target, parse_target(false));
   stmt->targets.push_back(std::move(target));
   if (!stream_.skip_name("in")) return stream_.unexpected("'in'");
   ASSIGN_OR_RETURN(ExprPtr iterable, expressions_.parse_tuple(false, "recursive"));
@@ -212,7 +214,7 @@ Result<Target> Parser::parse_one_target(bool with_attribute) {
   Target target;
   if (stream_.skip_operator("(")) {
     if (++nesting_ > kMaxNesting) return stream_.error("targets are nested too deep");
-    ASSIGN_OR_RETURN(target, parse_target({}, false));
+    ASSIGN_OR_RETURN(target, parse_target(false));
     --nesting_;
     RETURN_IF_ERROR(stream_.expect_operator(")"));
     return target;
@@ -227,13 +229,13 @@ Result<Target> Parser::parse_one_target(bool with_attribute) {
   return target;
 }
 
-Result<Target> Parser::parse_target(std::string_view end_name, bool with_attribute) {
+Result<Target> Parser::parse_target(bool with_attribute) {
   ASSIGN_OR_RETURN(Target first, parse_one_target(with_attribute));
   if (!first.attribute.empty() || !stream_.is_operator(",")) return first;
   Target tuple;
   tuple.elements.push_back(std::move(first));
   while (stream_.skip_operator(",")) {
-    if (stream_.is_operator("=") || stream_.is_operator(")") || stream_.is_name(end_name)) break;
+    if (stream_.is_operator(")")) break;
     ASSIGN_OR_RETURN(Target next, parse_one_target(false));
     tuple.elements.push_back(std::move(next));
   }
@@ -243,7 +245,7 @@ Result<Target> Parser::parse_target(std::string_view end_name, bool with_attribu
 StmtResult Parser::parse_set() {
   StmtPtr stmt = make(StmtKind::kSet);
   stream_.next();
-  ASSIGN_OR_RETURN(Target target, parse_target({}, true));
+  ASSIGN_OR_RETURN(Target target, parse_target(true));
   stmt->targets.push_back(std::move(target));
   if (stream_.skip_operator("=")) {
     ASSIGN_OR_RETURN(ExprPtr value, expressions_.parse_tuple(true));
@@ -258,10 +260,14 @@ StmtResult Parser::parse_set() {
 }
 
 Result<void> Parser::parse_signature(MacroNode& macro) {
+  std::unordered_set<std::string> names;
   RETURN_IF_ERROR(stream_.expect_operator("("));
   while (!stream_.is_operator(")")) {
     if (!macro.parameters.empty()) RETURN_IF_ERROR(stream_.expect_operator(","));
     ASSIGN_OR_RETURN(std::string name, stream_.expect_name());
+    if (!names.insert(name).second) {
+      return stream_.error(fmt::format("duplicate argument '{}'", name));
+    }
     macro.parameters.push_back(std::move(name));
     if (stream_.skip_operator("=")) {
       ASSIGN_OR_RETURN(ExprPtr value, expressions_.parse_expression());
@@ -348,14 +354,17 @@ StmtResult Parser::parse_generation() {
 
 }  // namespace
 
-Result<Body> parse_template(std::string_view source) {
+Result<Template> parse_template(std::string_view source) {
   if (source.size() > kMaxSourceBytes) {
     return invalid_argument(
         fmt::format("template: {} bytes, at most {}", source.size(), kMaxSourceBytes));
   }
   if (!is_valid_utf8(source)) return invalid_argument("template: not valid UTF-8");
   ASSIGN_OR_RETURN(std::vector<Token> tokens, tokenize(source));
-  return Parser(std::move(tokens)).run();
+  Template parsed;
+  ASSIGN_OR_RETURN(parsed.body, Parser(std::move(tokens)).run());
+  find_hidden_names(parsed.body, parsed.hidden);
+  return parsed;
 }
 
 }  // namespace pagoda::jinja

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -20,29 +21,46 @@ class Scope final : public Object {
   std::string type_name() const override { return "scope"; }
   void clear() override {
     variables_.clear();
+    places_.clear();
     parent_ = nullptr;
   }
 
   const Value* find(std::string_view name) const {
     for (const Scope* scope = this; scope; scope = scope->parent_.get()) {
-      for (const auto& [key, value] : scope->variables_) {
-        if (key == name) return &value;
+      if (const size_t at = scope->position(name); at < scope->variables_.size()) {
+        return &scope->variables_[at].second;
       }
     }
     return nullptr;
   }
   void set(std::string_view name, Value value) {
-    for (auto& [key, old] : variables_) {
-      if (key == name) {
-        old = std::move(value);
-        return;
-      }
+    if (const size_t at = position(name); at < variables_.size()) {
+      variables_[at].second = std::move(value);
+      return;
     }
     variables_.emplace_back(name, std::move(value));
+    if (variables_.size() < kMaxSearched) return;
+    for (size_t i = places_.size(); i < variables_.size(); ++i) {
+      places_.emplace(variables_[i].first, i);
+    }
   }
 
  private:
+  // Above this number of variables they are found by hash.
+  static constexpr size_t kMaxSearched = 16;
+
+  size_t position(std::string_view name) const {
+    if (!places_.empty()) {
+      const auto it = places_.find(std::string(name));
+      return it == places_.end() ? variables_.size() : it->second;
+    }
+    size_t at = 0;
+    while (at < variables_.size() && variables_[at].first != name) ++at;
+    return at;
+  }
+
   std::vector<std::pair<std::string, Value>> variables_;
+  std::unordered_map<std::string, size_t> places_;  // empty for a small scope
   std::shared_ptr<Scope> parent_;
 };
 

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "text/jinja/builtins.h"
+#include "text/jinja/case.h"
 #include "text/jinja/operators.h"
 #include "text/jinja/text_form.h"
 #include "text/unicode.h"
@@ -25,8 +26,17 @@ bool flag(const Arguments& arguments, size_t index, std::string_view name) {
   return value && truth(*value);
 }
 
-Value fold_case(const Value& value) {
-  return value.is_text() ? Value(to_lower(value.text())) : value;
+// The flag that sorted() of Python takes, which must be an integer or a bool.
+Result<bool> reverse_flag(const Arguments& arguments, size_t index) {
+  const Value* value = arguments.find(index, "reverse");
+  if (!value) return false;
+  if (value->is_integral()) return truth(*value);
+  return type_error(
+      fmt::format("'{}' object cannot be interpreted as an integer", type_name(*value)));
+}
+
+Value ignoring_case(const Value& value) {
+  return value.is_text() ? Value(change_case(value.text(), Case::kLower)) : value;
 }
 
 // Keys of items for sorting and grouping: an attribute, with `default_value` for a missing one.
@@ -40,13 +50,15 @@ Result<Items> keys_of(Context& context, const Items& items, const Value* path, b
       ASSIGN_OR_RETURN(key, follow_path(context, item, *path));
       if (default_value && key.is_undefined()) key = *default_value;
     }
-    keys.push_back(fold ? fold_case(key) : key);
+    keys.push_back(fold ? ignoring_case(key) : key);
   }
   return keys;
 }
 
-// Order of `keys`, stable. kInvalidArgument for keys that have no order.
-Result<std::vector<size_t>> sorted_order(Context& context, const Items& keys, bool reverse) {
+// Order of `keys`, stable. `equals_have_order`: values without an order may meet their equals.
+// kInvalidArgument for keys that have no order.
+Result<std::vector<size_t>> sorted_order(Context& context, const Items& keys, bool reverse,
+                                         bool equals_have_order = false) {
   std::vector<size_t> order(keys.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   int64_t steps = 1;
@@ -55,6 +67,7 @@ Result<std::vector<size_t>> sorted_order(Context& context, const Items& keys, bo
   std::optional<Error> failure;
   std::stable_sort(order.begin(), order.end(), [&](size_t left, size_t right) {
     int result = 0;
+    if (equals_have_order && equal(keys[left], keys[right])) return false;
     if (!compare(keys[left], keys[right], result) && !failure) {
       const Value& bad = keys[left].is_undefined() ? keys[left] : keys[right];
       failure = bad.is_undefined()
@@ -70,7 +83,7 @@ Result<std::vector<size_t>> sorted_order(Context& context, const Items& keys, bo
 
 ValueResult filter_sort(Context& context, const Value& input, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Items items, context.iterate(input));
-  const bool reverse = flag(arguments, 0, "reverse");
+  ASSIGN_OR_RETURN(const bool reverse, reverse_flag(arguments, 0));
   const bool fold = !flag(arguments, 1, "case_sensitive");
   const Value* attribute = arguments.find(2, "attribute");
   std::vector<size_t> order(items.size());
@@ -84,16 +97,16 @@ ValueResult filter_sort(Context& context, const Value& input, const Arguments& a
         const size_t comma = rest.find(',');
         ASSIGN_OR_RETURN(const Value part,
                          follow_path(context, items[i], make_text(rest.substr(0, comma))));
-        parts.push_back(fold ? fold_case(part) : part);
+        parts.push_back(fold ? ignoring_case(part) : part);
         if (comma == std::string_view::npos) break;
         rest = rest.substr(comma + 1);
       }
       ASSIGN_OR_RETURN(keys[i], make_tuple(std::move(parts)));
     }
-    ASSIGN_OR_RETURN(order, sorted_order(context, keys, reverse));
+    ASSIGN_OR_RETURN(order, sorted_order(context, keys, reverse, true));
   } else {
     ASSIGN_OR_RETURN(const Items keys, keys_of(context, items, attribute, fold));
-    ASSIGN_OR_RETURN(order, sorted_order(context, keys, reverse));
+    ASSIGN_OR_RETURN(order, sorted_order(context, keys, reverse, true));
   }
   Items sorted;
   for (const size_t i : order) sorted.push_back(items[i]);
@@ -115,11 +128,12 @@ ValueResult filter_dictsort(Context& context, const Value& input, const Argument
   Items keys, pairs;
   for (const auto& [key, value] : dict->items) {
     const Value& sort_key = which == "key" ? key : value;
-    keys.push_back(fold ? fold_case(sort_key) : sort_key);
+    keys.push_back(fold ? ignoring_case(sort_key) : sort_key);
     ASSIGN_OR_RETURN(Value pair, make_tuple({key, value}));
     pairs.push_back(std::move(pair));
   }
-  ASSIGN_OR_RETURN(const auto order, sorted_order(context, keys, flag(arguments, 2, "reverse")));
+  ASSIGN_OR_RETURN(const bool reverse, reverse_flag(arguments, 2));
+  ASSIGN_OR_RETURN(const auto order, sorted_order(context, keys, reverse));
   Items sorted;
   for (const size_t i : order) sorted.push_back(pairs[i]);
   return make_list(std::move(sorted));
@@ -133,7 +147,7 @@ ValueResult filter_groupby(Context& context, const Value& input, const Arguments
   ASSIGN_OR_RETURN(const Items items, context.iterate(input));
   ASSIGN_OR_RETURN(const Items real, keys_of(context, items, attribute, false, default_value));
   Items keys;
-  for (const Value& key : real) keys.push_back(fold ? fold_case(key) : key);
+  for (const Value& key : real) keys.push_back(fold ? ignoring_case(key) : key);
   ASSIGN_OR_RETURN(const auto order, sorted_order(context, keys, false));
   Items groups;
   for (size_t i = 0; i < order.size();) {
@@ -158,11 +172,7 @@ ValueResult filter_unique(Context& context, const Value& input, const Arguments&
   Items kept;
   for (size_t i = 0; i < items.size(); ++i) {
     if (!hashable(keys[i])) {
-      return type_error(fmt::format("unhashable type: '{}'", type_name(keys[i])));
-    }
-    if (!keys[i].is_text()) {
-      RETURN_IF_ERROR(
-          context.step(static_cast<int64_t>(seen.items.size()) * (1 + keys[i].weight() / 16) / 8));
+      return unhashable(keys[i]);
     }
     if (seen.find(keys[i])) continue;
     seen.set(keys[i], Value(true));
@@ -315,6 +325,9 @@ ValueResult filter_map(Context& context, const Value& input, const Arguments& ar
   const bool by_attribute = arguments.positional.empty() && attribute;
   if (!by_attribute && (arguments.positional.empty() || !arguments.positional[0].is_text())) {
     return type_error("map requires a filter argument");
+  }
+  if (by_attribute && arguments.named.size() > (default_value ? 2U : 1U)) {
+    return type_error("map got an unexpected keyword argument");
   }
   Arguments rest;
   if (!by_attribute) {

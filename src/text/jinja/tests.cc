@@ -16,6 +16,7 @@ using Test = Result<bool> (*)(Context& context, const Value& input, const Argume
 struct NamedTest {
   std::string_view name;
   Test test;
+  size_t num_arguments = 0;
 };
 
 Result<Value> first_argument(const Arguments& arguments) {
@@ -111,38 +112,40 @@ Result<bool> test_case(Context& context, const Value& input, const Arguments&) {
   return cased;
 }
 Result<bool> test_filter(Context&, const Value& input, const Arguments&) {
+  if (!hashable(input)) return unhashable(input);
   return input.is_text() && is_filter(input.text());
 }
 Result<bool> test_test(Context&, const Value& input, const Arguments&) {
+  if (!hashable(input)) return unhashable(input);
   return input.is_text() && is_test(input.text());
 }
 
 constexpr std::array<NamedTest, 39> kTests = {{
-    {"==", test_order<'=', '='>},
-    {"eq", test_order<'=', '='>},
-    {"equalto", test_order<'=', '='>},
-    {"!=", test_order<'!', '='>},
-    {"ne", test_order<'!', '='>},
-    {"<", test_order<'<'>},
-    {"lt", test_order<'<'>},
-    {"lessthan", test_order<'<'>},
-    {"<=", test_order<'<', '='>},
-    {"le", test_order<'<', '='>},
-    {">", test_order<'>'>},
-    {"gt", test_order<'>'>},
-    {"greaterthan", test_order<'>'>},
-    {">=", test_order<'>', '='>},
-    {"ge", test_order<'>', '='>},
+    {"==", test_order<'=', '='>, 1},
+    {"eq", test_order<'=', '='>, 1},
+    {"equalto", test_order<'=', '='>, 1},
+    {"!=", test_order<'!', '='>, 1},
+    {"ne", test_order<'!', '='>, 1},
+    {"<", test_order<'<'>, 1},
+    {"lt", test_order<'<'>, 1},
+    {"lessthan", test_order<'<'>, 1},
+    {"<=", test_order<'<', '='>, 1},
+    {"le", test_order<'<', '='>, 1},
+    {">", test_order<'>'>, 1},
+    {"gt", test_order<'>'>, 1},
+    {"greaterthan", test_order<'>'>, 1},
+    {">=", test_order<'>', '='>, 1},
+    {"ge", test_order<'>', '='>, 1},
     {"boolean", test_boolean},
     {"callable", test_callable},
     {"defined", test_defined},
-    {"divisibleby", test_divisibleby},
+    {"divisibleby", test_divisibleby, 1},
     {"escaped", test_escaped},
     {"even", test_parity<0>},
     {"false", test_constant<false>},
     {"filter", test_filter},
     {"float", test_float},
-    {"in", test_in},
+    {"in", test_in, 1},
     {"integer", test_integer},
     {"iterable", test_iterable},
     {"lower", test_case<false>},
@@ -150,7 +153,7 @@ constexpr std::array<NamedTest, 39> kTests = {{
     {"none", test_none},
     {"number", test_number},
     {"odd", test_parity<1>},
-    {"sameas", test_sameas},
+    {"sameas", test_sameas, 1},
     {"sequence", test_sequence},
     {"string", test_string},
     {"test", test_test},
@@ -176,6 +179,9 @@ Result<bool> apply_test(Context& context, std::string_view name, const Value& in
   RETURN_IF_ERROR(context.step());
   const NamedTest* entry = find_test(name);
   if (!entry) return invalid_argument(fmt::format("No test named '{}'.", name));
+  if (arguments.positional.size() != entry->num_arguments || !arguments.named.empty()) {
+    return type_error(fmt::format("test '{}' takes {} arguments", name, entry->num_arguments));
+  }
   return entry->test(context, input, arguments);
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "text/jinja/builtins.h"
+#include "text/jinja/case.h"
 #include "text/jinja/methods.h"
 #include "text/jinja/operators.h"
 #include "text/jinja/text_form.h"
@@ -31,7 +32,8 @@ std::string title_case(std::string_view text) {
   std::string out, word;
   const auto finish = [&] {
     const std::string_view first = first_character(word);
-    out += to_upper(first) + to_lower(std::string_view(word).substr(first.size()));
+    out += change_case(first, Case::kUpper);
+    out += change_case(std::string_view(word).substr(first.size()), Case::kLower);
     word.clear();
   };
   for (size_t offset = 0; offset < text.size();) {
@@ -83,11 +85,18 @@ ValueResult filter_indent(Context& context, const Value& text, const Arguments& 
   return Value(std::move(out), text.is_markup());
 }
 
-ValueResult filter_truncate(Context& context, const Value& text, const Arguments& arguments) {
+ValueResult filter_truncate(Context& context, const Value& input, const Arguments& arguments) {
   const auto number = [&](size_t index, std::string_view name, int64_t otherwise) {
     const Value* value = arguments.find(index, name);
     return value && value->is_integral() ? value->integer() : otherwise;
   };
+  if (!input.is_text()) {
+    // A sequence that is short enough comes back as it is.
+    ASSIGN_OR_RETURN(const int64_t size, context.length(input));
+    if (size <= number(0, "length", 255) + number(3, "leeway", 5)) return input;
+    return type_error("truncate: the value is not a text");
+  }
+  const Value& text = input;
   const int64_t length = number(0, "length", 255);
   const Value* killwords = arguments.find(1, "killwords");
   const Value* end_value = arguments.find(2, "end");
@@ -210,6 +219,28 @@ std::string strip_tags(std::string_view text) {
   return plain;
 }
 
+// name="value" pairs, without those that are none or undefined.
+ValueResult filter_xmlattr(Context& context, const Value& input, const Arguments& arguments) {
+  if (!input.dict()) {
+    return type_error(fmt::format("'{}' object has no attribute 'items'", type_name(input)));
+  }
+  std::string out;
+  for (const auto& [key, value] : input.dict()->items) {
+    if (value.is_none() || value.is_undefined()) continue;
+    ASSIGN_OR_RETURN(const std::string name, context.to_text(key));
+    if (!key.is_text() || name.find_first_of(" \t\n\f\r/>=") != std::string::npos) {
+      return type_error("xmlattr: a key is no name of an attribute");
+    }
+    ASSIGN_OR_RETURN(const std::string text, context.to_text(value));
+    RETURN_IF_ERROR(context.charge(static_cast<int64_t>(name.size() + text.size()) * 5));
+    if (!out.empty()) out += ' ';
+    out += escape_html(name) + "=\"" + (value.is_markup() ? text : escape_html(text)) + '"';
+  }
+  const Value* autospace = arguments.find(0, "autospace");
+  if ((!autospace || truth(*autospace)) && !out.empty()) out.insert(0, 1, ' ');
+  return Value(std::move(out));
+}
+
 ValueResult filter_replace(Context& context, const Value& text, const Arguments& arguments) {
   Arguments texts;
   for (size_t i = 0; i < 2; ++i) {
@@ -245,7 +276,9 @@ ValueResult apply(Context& context, std::string_view name, const Value& input, c
     return Value(escape_html(text.text()), true);
   }
   if (name == "indent") return filter_indent(context, input, arguments);
-  if (name == "truncate") return filter_truncate(context, text, arguments);
+  if (name == "truncate") return filter_truncate(context, input, arguments);
+  if (name == "xmlattr") return filter_xmlattr(context, input, arguments);
+  if (name == "wordwrap") return filter_wordwrap(context, input, arguments);
   if (name == "urlencode") return filter_urlencode(context, input);
   if (name == "wordcount") return Value(count_words(text.text()));
   if (name == "striptags") return Value(strip_tags(text.text()));
@@ -273,9 +306,9 @@ ValueResult apply(Context& context, std::string_view name, const Value& input, c
 MaybeValue text_filter(Context& context, std::string_view name, const Value& input,
                        const Arguments& arguments) {
   constexpr std::string_view kNames[] = {
-      "trim",     "upper",     "lower",     "capitalize", "string",      "replace",
-      "title",    "safe",      "escape",    "e",          "forceescape", "indent",
-      "truncate", "urlencode", "wordcount", "striptags",  "center",      "format"};
+      "trim",      "upper",     "lower",  "capitalize",  "string",  "replace",  "title",
+      "safe",      "escape",    "e",      "forceescape", "indent",  "truncate", "urlencode",
+      "wordcount", "striptags", "center", "format",      "xmlattr", "wordwrap"};
   if (std::find(std::begin(kNames), std::end(kNames), name) == std::end(kNames)) {
     return MaybeValue(nullptr);
   }

@@ -98,11 +98,7 @@ void append_json_text(std::string_view text, bool ensure_ascii, std::string& out
       default: break;
     }
     if (c < 0x20 || (ensure_ascii && c > 0x7E && c <= 0xFFFF)) {
-      if (c == 0x7F) {
-        out += '\x7F';
-      } else {
-        out += fmt::format("\\u{:04x}", static_cast<uint32_t>(c));
-      }
+      out += fmt::format("\\u{:04x}", static_cast<uint32_t>(c));
     } else if (ensure_ascii && c > 0xFFFF) {
       const auto bits = static_cast<uint32_t>(c) - 0x10000;
       out += fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (bits >> 10), 0xDC00 + (bits & 0x3FF));
@@ -253,6 +249,21 @@ std::string quote_text(std::string_view text) {
     }
   }
   out += quote;
+  return out;
+}
+
+std::string ascii_only(std::string_view text) {
+  std::string out;
+  for (size_t offset = 0; offset < text.size();) {
+    const auto code = static_cast<uint32_t>(next_code_point(text, offset));
+    if (code < 0x80) {
+      out += static_cast<char>(code);
+    } else {
+      out += code <= 0xFF     ? fmt::format("\\x{:02x}", code)
+             : code <= 0xFFFF ? fmt::format("\\u{:04x}", code)
+                              : fmt::format("\\U{:08x}", code);
+    }
+  }
   return out;
 }
 

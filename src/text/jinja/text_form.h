@@ -15,6 +15,8 @@ std::string text_form(const Value& value);
 std::string repr(const Value& value);
 // repr() of a text: quotes, and escapes for what is not printable.
 std::string quote_text(std::string_view text);
+// With escapes for what is not ASCII, as ascii() of Python.
+std::string ascii_only(std::string_view text);
 // repr() of a float: the shortest digits that read back the same.
 std::string float_repr(double number);
 

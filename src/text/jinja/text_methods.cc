@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "text/jinja/case.h"
 #include "text/jinja/methods.h"
 #include "text/jinja/operators.h"
 #include "text/jinja/text_form.h"
@@ -345,25 +346,15 @@ ValueResult method_expandtabs(const Call& call) {
 }
 
 ValueResult method_case(const Call& call) {
-  const std::string& text = call.text();
-  if (call.name == "upper") return call.same_kind(to_upper(text));
-  if (call.name == "lower" || call.name == "casefold") return call.same_kind(to_lower(text));
-  std::string out;
-  bool inside_word = false;
-  for (size_t offset = 0; offset < text.size();) {
-    const size_t begin = offset;
-    const char32_t c = next_code_point(text, offset);
-    const std::string_view one = std::string_view(text).substr(begin, offset - begin);
-    if (call.name == "swapcase") {
-      out += is_upper(c) ? to_lower(one) : to_upper(one);
-    } else if (call.name == "capitalize") {
-      out += begin == 0 ? to_upper(one) : to_lower(one);
-    } else {
-      out += inside_word ? to_lower(one) : to_upper(one);
-      inside_word = is_upper(c) || is_lower(c);
-    }
-  }
-  return call.same_kind(std::move(out));
+  if (call.name == "casefold") return call.same_kind(fold_case(call.text()));
+  const Case wanted = call.name == "upper"        ? Case::kUpper
+                      : call.name == "lower"      ? Case::kLower
+                      : call.name == "title"      ? Case::kTitle
+                      : call.name == "capitalize" ? Case::kCapitalized
+                                                  : Case::kSwapped;
+  // One character can become three.
+  RETURN_IF_ERROR(call.context.charge(static_cast<int64_t>(call.text().size()) * 2));
+  return call.same_kind(change_case(call.text(), wanted));
 }
 
 ValueResult method_is(const Call& call) {
@@ -376,20 +367,23 @@ ValueResult method_is(const Call& call) {
   bool cased = false, inside_word = false, title = true, first = true;
   for (size_t offset = 0; offset < text.size();) {
     const char32_t c = next_code_point(text, offset);
-    const bool upper = is_upper(c), lower = is_lower(c);
-    cased |= upper || lower;
-    title &= upper ? !inside_word : lower ? inside_word : true;
-    inside_word = upper || lower;
+    const bool lower = is_lower(c), upper = is_upper(c) && !is_title(c);
+    const bool starts_word = upper || is_title(c);
+    cased |= starts_word || lower;
+    title &= starts_word ? !inside_word : lower ? inside_word : true;
+    inside_word = starts_word || lower;
     const bool identifier = c == '_' || is_letter(c) || (!first && is_word_character(c));
     first = false;
-    const bool holds = what == "upper"        ? !lower
-                       : what == "lower"      ? !upper
+    const bool holds = what == "upper"        ? !lower && !is_title(c)
+                       : what == "lower"      ? !starts_word
                        : what == "title"      ? true
                        : what == "space"      ? is_python_space(c)
                        : what == "alpha"      ? is_letter(c)
-                       : what == "alnum"      ? is_letter(c) || is_decimal_digit(c)
+                       : what == "alnum"      ? is_letter(c) || is_digit(c) || is_numeric(c)
                        : what == "printable"  ? is_printable(c)
                        : what == "identifier" ? identifier
+                       : what == "digit"      ? is_digit(c)
+                       : what == "numeric"    ? is_numeric(c)
                                               : is_decimal_digit(c);
     if (!holds) return Value(false);
   }
@@ -413,19 +407,21 @@ ValueResult method_format(const Call& call) {
 struct Method {
   std::string_view name;
   ValueResult (*function)(const Call& call);
+  size_t min_arguments = 0, max_arguments = 0;
+  std::string_view keywords = {};  // what may be given by name; "*": anything
 };
 
 constexpr Method kMethods[] = {
     {"capitalize", method_case},
     {"casefold", method_case},
-    {"center", method_pad},
-    {"count", method_find},
-    {"endswith", method_starts_or_ends},
-    {"expandtabs", method_expandtabs},
-    {"find", method_find},
-    {"format", method_format},
-    {"format_map", method_format},
-    {"index", method_find},
+    {"center", method_pad, 1, 2},
+    {"count", method_find, 1, 3},
+    {"endswith", method_starts_or_ends, 1, 3},
+    {"expandtabs", method_expandtabs, 0, 1, "tabsize"},
+    {"find", method_find, 1, 3},
+    {"format", method_format, 0, SIZE_MAX, "*"},
+    {"format_map", method_format, 1, 1},
+    {"index", method_find, 1, 3},
     {"isalnum", method_is},
     {"isalpha", method_is},
     {"isascii", method_is},
@@ -438,34 +434,48 @@ constexpr Method kMethods[] = {
     {"isspace", method_is},
     {"istitle", method_is},
     {"isupper", method_is},
-    {"join", method_join},
-    {"ljust", method_pad},
+    {"join", method_join, 1, 1},
+    {"ljust", method_pad, 1, 2},
     {"lower", method_case},
-    {"lstrip", method_strip},
-    {"partition", method_partition},
-    {"removeprefix", method_affix},
-    {"removesuffix", method_affix},
-    {"replace", method_replace},
-    {"rfind", method_find},
-    {"rindex", method_find},
-    {"rjust", method_pad},
-    {"rpartition", method_partition},
-    {"rsplit", method_split},
-    {"rstrip", method_strip},
-    {"split", method_split},
-    {"splitlines", method_splitlines},
-    {"startswith", method_starts_or_ends},
-    {"strip", method_strip},
+    {"lstrip", method_strip, 0, 1},
+    {"partition", method_partition, 1, 1},
+    {"removeprefix", method_affix, 1, 1},
+    {"removesuffix", method_affix, 1, 1},
+    {"replace", method_replace, 2, 3},
+    {"rfind", method_find, 1, 3},
+    {"rindex", method_find, 1, 3},
+    {"rjust", method_pad, 1, 2},
+    {"rpartition", method_partition, 1, 1},
+    {"rsplit", method_split, 0, 2, "sep maxsplit"},
+    {"rstrip", method_strip, 0, 1},
+    {"split", method_split, 0, 2, "sep maxsplit"},
+    {"splitlines", method_splitlines, 0, 1, "keepends"},
+    {"startswith", method_starts_or_ends, 1, 3},
+    {"strip", method_strip, 0, 1},
     {"swapcase", method_case},
     {"title", method_case},
     {"upper", method_case},
-    {"zfill", method_pad},
+    {"zfill", method_pad, 1, 1},
 };
 
 const Method* find_method(std::string_view name) {
   const auto* found = std::find_if(std::begin(kMethods), std::end(kMethods),
                                    [&](const Method& method) { return method.name == name; });
   return found == std::end(kMethods) ? nullptr : found;
+}
+
+Result<void> check_arguments(const Method& method, const Arguments& arguments) {
+  const size_t count = arguments.positional.size();
+  if (count < method.min_arguments || count > method.max_arguments) {
+    return type_error(fmt::format("{}() got {} arguments", method.name, count));
+  }
+  if (method.keywords == "*") return {};
+  for (const auto& [name, unused] : arguments.named) {
+    if (name.empty() || method.keywords.find(name) == std::string_view::npos) {
+      return type_error(fmt::format("{}() takes no such keyword argument", method.name));
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -478,6 +488,7 @@ ValueResult call_text_method(Context& context, const Value& self, std::string_vi
                              const Arguments& arguments) {
   const Method* method = find_method(name);
   if (!method) return type_error(fmt::format("str has no method {}", quote_text(name)));
+  RETURN_IF_ERROR(check_arguments(*method, arguments));
   const auto size = static_cast<int64_t>(self.text().size());
   RETURN_IF_ERROR(context.step(1 + size / 64));
   RETURN_IF_ERROR(context.charge(size));

@@ -60,34 +60,35 @@ int64_t Value::weight() const {
   return 1;
 }
 
-int64_t Dict::position(const Value& key) const {
-  if (key.is_text()) {
-    const auto it = text_keys_.find(key.text());
-    return it == text_keys_.end() ? -1 : static_cast<int64_t>(it->second);
-  }
-  for (size_t i = 0; i < items.size(); ++i) {
-    if (!items[i].first.is_text() && equal(items[i].first, key)) return static_cast<int64_t>(i);
+template <typename Matches>
+int64_t Dict::position(size_t hash, const Matches& matches) const {
+  const auto [begin, end] = places_.equal_range(hash);
+  for (auto it = begin; it != end; ++it) {
+    if (matches(items[it->second].first)) return static_cast<int64_t>(it->second);
   }
   return -1;
 }
 
 const Value* Dict::find(const Value& key) const {
-  const int64_t at = position(key);
+  const int64_t at = position(hash_of(key), [&](const Value& other) { return equal(other, key); });
   return at < 0 ? nullptr : &items[static_cast<size_t>(at)].second;
 }
 
 const Value* Dict::find(std::string_view key) const {
-  const auto it = text_keys_.find(std::string(key));
-  return it == text_keys_.end() ? nullptr : &items[it->second].second;
+  const int64_t at = position(std::hash<std::string_view>()(key), [&](const Value& other) {
+    return other.is_text() && other.text() == key;
+  });
+  return at < 0 ? nullptr : &items[static_cast<size_t>(at)].second;
 }
 
 void Dict::set(const Value& key, Value value) {
-  const int64_t at = position(key);
+  const size_t hash = hash_of(key);
+  const int64_t at = position(hash, [&](const Value& other) { return equal(other, key); });
   if (at >= 0) {
     items[static_cast<size_t>(at)].second = std::move(value);
     return;
   }
-  if (key.is_text()) text_keys_.emplace(key.text(), items.size());
+  places_.emplace(hash, items.size());
   items.emplace_back(key, std::move(value));
 }
 
@@ -305,6 +306,19 @@ bool hashable(const Value& value) {
     }
   }
   return true;
+}
+
+size_t hash_of(const Value& value) {
+  if (value.is_text()) return std::hash<std::string_view>()(value.text());
+  // 1, 1.0 and true are one key; integers that a double cannot tell apart share a hash.
+  if (value.is_number()) return std::hash<double>()(value.number());
+  const Sequence* s = value.sequence();
+  if (s && (s->type == Sequence::Type::kTuple || s->type == Sequence::Type::kRange)) {
+    size_t hash = s->items.size();
+    for (const Value& item : s->items) hash = hash * 1000003 + hash_of(item);
+    return hash;
+  }
+  return std::hash<const void*>()(s ? static_cast<const void*>(s) : value.object());
 }
 
 }  // namespace pagoda::jinja

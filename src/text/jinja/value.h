@@ -115,8 +115,9 @@ struct Dict {
   void set(const Value& key, Value value);
 
  private:
-  int64_t position(const Value& key) const;
-  std::unordered_map<std::string, size_t> text_keys_;  // text key to place in items
+  template <typename Matches>
+  int64_t position(size_t hash, const Matches& matches) const;
+  std::unordered_multimap<size_t, size_t> places_;  // hash of a key to its place in items
 };
 
 // Arguments of a call.
@@ -167,6 +168,8 @@ bool truth(const Value& value);
 bool equal(const Value& left, const Value& right);
 std::string type_name(const Value& value);
 bool hashable(const Value& value);
+// Equal values have equal hashes. REQUIRES: hashable(value).
+size_t hash_of(const Value& value);
 
 // Python's <: sets `out` to -1, 0 or 1. False when the types have no order.
 bool compare(const Value& left, const Value& right, int& out);
