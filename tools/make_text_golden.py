@@ -2,7 +2,7 @@
 """Makes tests/golden/text: what the reference implementations answer for templates and texts.
 
 Needs the Python packages jinja2 and, for the tokenizer, tokenizers. Run from the repository's root;
-`--only jinja` or `--only tokenizer` makes one of the two files. With `--render` it instead reads
+`--only jinja`, `--only tokenizer` or `--only components` makes one of the three files. With `--render` it instead reads
 {"template", "variables"} objects from standard input, one a line, and writes what Jinja2 renders.
 """
 import argparse
@@ -12,7 +12,9 @@ import pathlib
 import random
 import sys
 
+import template_golden_cases as template_cases
 import text_golden_cases as cases
+import text_golden_components as components
 
 OUT = pathlib.Path("tests/golden/text")
 DATE = "26 Jul 2024"
@@ -65,13 +67,13 @@ def make_jinja():
     for template in cases.SNIPPETS:
         made.append({"template": template, **render(env, template, cases.VARIABLES)})
     conversations = []
-    for name, template in cases.TEMPLATES.items():
-        for which, variables in cases.CONVERSATIONS.items():
+    for name, template in template_cases.TEMPLATES.items():
+        for which, variables in template_cases.CONVERSATIONS.items():
             answer = render(env, template, variables)
             conversations.append({"template": name, "conversation": which, **answer})
     write("jinja_cases.json", {
-        "variables": cases.VARIABLES, "snippets": made, "templates": cases.TEMPLATES,
-        "conversations": cases.CONVERSATIONS, "renders": conversations})
+        "variables": cases.VARIABLES, "snippets": made, "templates": template_cases.TEMPLATES,
+        "conversations": template_cases.CONVERSATIONS, "renders": conversations})
 
 
 def train():
@@ -136,16 +138,18 @@ def render_lines():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=["jinja", "tokenizer"])
+    parser.add_argument("--only", choices=["jinja", "tokenizer", "components"])
     parser.add_argument("--render", action="store_true")
     args = parser.parse_args()
     if args.render:
         render_lines()
         return
-    if args.only != "tokenizer":
+    if args.only in (None, "jinja"):
         make_jinja()
-    if args.only != "jinja":
+    if args.only in (None, "tokenizer"):
         make_tokenizer()
+    if args.only in (None, "components"):
+        write("component_cases.json", components.make())
 
 
 if __name__ == "__main__":

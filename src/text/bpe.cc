@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <limits>
 #include <queue>
 
 #include "base/check.h"
+#include "text/unicode.h"
 
 namespace pagoda {
 namespace {
@@ -18,6 +20,11 @@ namespace {
 // Pieces up to here are merged by repeated scans: n^2 steps over one or two cache lines cost less
 // than a queue. Words are rarely longer than 16 bytes.
 constexpr size_t kShortPiece = 48;
+// Longer tokens of a scored vocabulary are never reached by joining; published ones have at most 48
+// bytes. Bounds the work of making merges of them.
+constexpr size_t kMaxScoredTokenBytes = 128;
+// The largest published vocabulary (Gemma 3) makes 0.6 million.
+constexpr size_t kMaxScoredMerges = size_t{1} << 22;
 constexpr int32_t kNoRank = std::numeric_limits<int32_t>::max();
 
 uint64_t mix(uint64_t x) {
@@ -68,13 +75,25 @@ size_t table_size(size_t num_entries) {
   return std::bit_ceil(std::max<size_t>(16, num_entries * 2));
 }
 
+// REQUIRES: `text` is not empty.
+char32_t first_character(std::string_view text) {
+  size_t offset = 0;
+  return next_code_point(text, offset);
+}
+
+char32_t last_character(std::string_view text) {
+  size_t offset = text.size() - 1;
+  while (offset > 0 && (static_cast<uint8_t>(text[offset]) & 0xC0U) == 0x80U) --offset;
+  return next_code_point(text, offset);
+}
+
 }  // namespace
 
-TokenIndex::TokenIndex(const std::vector<std::string>& tokens)
+TokenIndex::TokenIndex(const std::vector<std::string>& tokens, const std::vector<float>& scores)
     : tokens_(&tokens), slots_(table_size(tokens.size())) {
   const size_t mask = slots_.size() - 1;
   for (size_t id = 0; id < tokens.size(); ++id) {
-    if (tokens[id].empty()) continue;
+    if (tokens[id].empty() || (!scores.empty() && std::isnan(scores[id]))) continue;
     Hasher hasher;
     hasher.add(tokens[id]);
     const uint32_t hash = hasher.finish();
@@ -110,38 +129,145 @@ int32_t TokenIndex::find_joined(std::string_view left, std::string_view right) c
   return -1;
 }
 
-Result<Bpe> Bpe::create(const std::vector<std::string>& tokens,
-                        const std::vector<std::pair<int32_t, int32_t>>& merges,
-                        bool ignore_merges) {
+Result<Bpe> Bpe::create(const TokenizerData& data) {
   Bpe bpe;
-  bpe.ignore_merges_ = ignore_merges;
-  bpe.index_ = TokenIndex(tokens);
+  bpe.model_ = data.model;
+  bpe.ignore_merges_ = data.ignore_merges;
+  bpe.fuse_unk_ = data.fuse_unk;
+  bpe.unk_id_ = data.unk_id;
+  bpe.num_tokens_ = static_cast<int32_t>(data.tokens.size());
+  if (!data.scores.empty() && data.scores.size() != data.tokens.size()) {
+    return invalid_argument(
+        fmt::format("tokenizer: {} scores for {} tokens", data.scores.size(), data.tokens.size()));
+  }
+  bpe.index_ = TokenIndex(data.tokens, data.scores);
+  if (data.unk_id >= bpe.num_tokens_) {
+    return invalid_argument(
+        fmt::format("tokenizer: unknown token {} outside 0..{}", data.unk_id, bpe.num_tokens_ - 1));
+  }
+  const bool bytes = data.model == TokenizerData::Model::kByteMerges;
+  bpe.byte_fallback_ = !bytes && data.byte_fallback;
+  // Names of bytes are never joined from text, so the index of a scored model lacks them.
+  const TokenIndex& names = bytes || data.scores.empty() ? bpe.index_ : TokenIndex(data.tokens);
   for (int32_t byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
-    bpe.byte_ids_[byte] = bpe.index_.find(std::string_view(&c, 1));
+    bpe.byte_ids_[byte] = names.find(bytes ? std::string(1, c) : fmt::format("<0x{:02X}>", byte));
   }
-  if (merges.size() > static_cast<size_t>(kNoRank)) {
-    return invalid_argument(fmt::format("tokenizer: {} merges", merges.size()));
+  if (!bytes) bpe.map_characters(data);
+  if (data.model == TokenizerData::Model::kCharacterScores) {
+    if (data.scores.empty()) return invalid_argument("tokenizer: a scored model without scores");
+    RETURN_IF_ERROR(bpe.add_scored_merges(data));
+  } else {
+    RETURN_IF_ERROR(bpe.add_merges(data));
   }
-  bpe.merges_.resize(table_size(merges.size()));
+  return bpe;
+}
+
+Result<void> Bpe::add_merges(const TokenizerData& data) {
+  if (data.merges.size() > static_cast<size_t>(kNoRank)) {
+    return invalid_argument(fmt::format("tokenizer: {} merges", data.merges.size()));
+  }
+  const std::vector<std::string>& tokens = data.tokens;
+  merges_.resize(table_size(data.merges.size()));
   int32_t rank = 0;
-  for (const auto& [left, right] : merges) {
+  for (const auto& [left, right] : data.merges) {
     for (const int32_t id : {left, right}) {
-      if (id < 0 || static_cast<size_t>(id) >= tokens.size() ||
-          tokens[static_cast<size_t>(id)].empty()) {
+      if (id < 0 || id >= num_tokens_ || tokens[static_cast<size_t>(id)].empty()) {
         return invalid_argument(
             fmt::format("tokenizer: merge {} uses id {}, not a token", rank, id));
       }
     }
-    const int32_t result = bpe.index_.find_joined(tokens[static_cast<size_t>(left)],
-                                                  tokens[static_cast<size_t>(right)]);
+    const std::string& left_text = tokens[static_cast<size_t>(left)];
+    const std::string& right_text = tokens[static_cast<size_t>(right)];
+    const int32_t result = index_.find_joined(left_text, right_text);
     if (result < 0) {
       return invalid_argument(
           fmt::format("tokenizer: merge {} of ids {} and {} makes no token", rank, left, right));
     }
-    bpe.insert_merge({pair_key(left, right), rank++, result});
+    insert_merge({pair_key(left, right), rank++, result});
+    if (model_ != TokenizerData::Model::kByteMerges) {
+      neighbours_.add(last_character(left_text), first_character(right_text));
+    }
   }
-  return bpe;
+  return {};
+}
+
+// Each way to cut a token in two symbols is a merge; equal scores have equal ranks.
+Result<void> Bpe::add_scored_merges(const TokenizerData& data) {
+  std::vector<float> ranks;
+  for (const float score : data.scores) {
+    if (!std::isnan(score)) ranks.push_back(score);
+  }
+  std::sort(ranks.begin(), ranks.end(), std::greater<>());
+  ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
+  std::vector<Merge> found;
+  std::vector<size_t> cuts;
+  const auto symbol = [&](std::string_view text) {
+    size_t end = 0;
+    const char32_t first = next_code_point(text, end);
+    return end == text.size() ? symbol_of(first) : index_.find(text);
+  };
+  for (size_t id = 0; id < data.tokens.size(); ++id) {
+    const std::string_view token = data.tokens[id];
+    const bool joinable = token.size() <= kMaxScoredTokenBytes && !std::isnan(data.scores[id]);
+    if (!joinable || index_.find(token) != static_cast<int32_t>(id)) continue;
+    const auto rank = static_cast<int32_t>(
+        std::lower_bound(ranks.begin(), ranks.end(), data.scores[id], std::greater<>()) -
+        ranks.begin());
+    for (size_t cut = 0; cut < token.size();) {
+      const size_t before = cut;
+      next_code_point(token, cut);
+      if (before == 0) continue;
+      const int32_t left = symbol(token.substr(0, before)), right = symbol(token.substr(before));
+      if (left < 0 || right < 0) continue;
+      if (found.size() == kMaxScoredMerges) {
+        return invalid_argument(
+            fmt::format("tokenizer: scores make more than {} merges", kMaxScoredMerges));
+      }
+      found.push_back({pair_key(left, right), rank, static_cast<int32_t>(id)});
+      neighbours_.add(last_character(token.substr(0, before)),
+                      first_character(token.substr(before)));
+    }
+  }
+  merges_.resize(table_size(found.size()));
+  for (const Merge& merge : found) insert_merge(merge);
+  return {};
+}
+
+// Every character that a token holds gets a symbol: the token that is that character, or a number
+// behind the tokens.
+void Bpe::map_characters(const TokenizerData& data) {
+  basic_symbols_.assign(0x10000, -1);
+  neighbours_.prepare();
+  const bool scored = model_ == TokenizerData::Model::kCharacterScores;
+  for (const std::string& token : data.tokens) {
+    for (size_t offset = 0; offset < token.size();) {
+      const size_t start = offset;
+      const char32_t c = next_code_point(token, offset);
+      const std::string_view character = std::string_view(token).substr(start, offset - start);
+      // Merges start from tokens: only those of one character are symbols.
+      if (!scored && character.size() < token.size()) break;
+      if (symbol_of(c) >= 0) continue;
+      int32_t symbol = index_.find(character);
+      if (symbol < 0) {
+        if (!scored) continue;
+        symbol = num_tokens_ + static_cast<int32_t>(untokened_.size());
+        untokened_.push_back(c);
+      }
+      (c < 0x10000 ? basic_symbols_[c] : other_symbols_[c]) = symbol;
+    }
+  }
+  if (unk_id_ >= 0) {
+    const std::string& unknown = data.tokens[static_cast<size_t>(unk_id_)];
+    unk_first_ = unknown.empty() ? 0 : first_character(unknown);
+    unk_last_ = unknown.empty() ? 0 : last_character(unknown);
+  }
+}
+
+int32_t Bpe::symbol_of(char32_t character) const {
+  if (character < 0x10000) return basic_symbols_[character];
+  const auto it = other_symbols_.find(character);
+  return it == other_symbols_.end() ? -1 : it->second;
 }
 
 void Bpe::insert_merge(const Merge& merge) {
@@ -168,24 +294,134 @@ void Bpe::encode(std::string_view piece, std::vector<int32_t>& ids) const {
       return;
     }
   }
-  std::vector<int32_t> symbols;
-  symbols.reserve(piece.size());
-  for (const char c : piece) {
-    const int32_t id = byte_ids_[static_cast<uint8_t>(c)];
-    if (id >= 0) symbols.push_back(id);
-  }
-  if (symbols.size() <= kShortPiece) {
-    encode_short(symbols);
+  if (model_ == TokenizerData::Model::kByteMerges) {
+    encode_bytes(piece, ids);
   } else {
-    encode_long(symbols);
+    encode_characters(piece, ids);
   }
-  ids.insert(ids.end(), symbols.begin(), symbols.end());
 }
 
-void Bpe::encode_short(std::vector<int32_t>& symbols) const {
+void Bpe::encode_bytes(std::string_view piece, std::vector<int32_t>& ids) const {
+  // The symbols are made and merged where the tokens shall stand.
+  const size_t begin = ids.size();
+  bool after_unknown = false;
+  for (const char c : piece) {
+    const int32_t id = byte_ids_[static_cast<uint8_t>(c)];
+    if (id >= 0) {
+      ids.push_back(id);
+    } else if (unk_id_ >= 0 && !(after_unknown && fuse_unk_)) {
+      ids.push_back(unk_id_);
+    }
+    after_unknown = id < 0;
+  }
+  ids.resize(begin + merge(ids.data() + begin, ids.size() - begin));
+}
+
+// Symbols go to the end of `ids`; those since `begin_` are not merged yet.
+class Bpe::Characters {
+ public:
+  Characters(const Bpe& bpe, std::vector<int32_t>& ids) : bpe_(bpe), ids_(ids) {
+    begin_ = ids.size();
+  }
+
+  void add(int32_t symbol, char32_t first, char32_t last) {
+    if (ids_.size() > begin_ && !bpe_.neighbours_.may_join(last_, first)) merge();
+    ids_.push_back(symbol);
+    last_ = last;
+  }
+
+  void merge() {
+    const size_t n = bpe_.merge(ids_.data() + begin_, ids_.size() - begin_);
+    ids_.resize(begin_ + n);
+    if (!bpe_.untokened_.empty()) spell_untokened();
+    begin_ = ids_.size();
+  }
+
+ private:
+  // Replaces symbols that are no token and joined nothing.
+  void spell_untokened() {
+    const auto from = ids_.begin() + static_cast<std::ptrdiff_t>(begin_);
+    const auto is_token = [this](int32_t id) { return id < bpe_.num_tokens_; };
+    if (std::all_of(from, ids_.end(), is_token)) {
+      after_unknown_ = false;
+      return;
+    }
+    const std::vector<int32_t> merged(from, ids_.end());
+    ids_.resize(begin_);
+    for (const int32_t symbol : merged) {
+      if (is_token(symbol)) {
+        ids_.push_back(symbol);
+        after_unknown_ = false;
+        continue;
+      }
+      std::string text;
+      append_utf8(text, bpe_.untokened_[static_cast<size_t>(symbol - bpe_.num_tokens_)]);
+      bpe_.append_unknown(text, after_unknown_, ids_);
+      after_unknown_ = !bpe_.byte_fallback_;
+    }
+  }
+
+  const Bpe& bpe_;
+  std::vector<int32_t>& ids_;
+  size_t begin_;
+  char32_t last_ = 0;
+  bool after_unknown_ = false;
+};
+
+void Bpe::append_unknown(std::string_view character, bool after_unknown,
+                         std::vector<int32_t>& ids) const {
+  if (falls_back(character)) {
+    for (const char c : character) ids.push_back(byte_ids_[static_cast<uint8_t>(c)]);
+  } else if (unk_id_ >= 0 && !(after_unknown && fuse_unk_)) {
+    ids.push_back(unk_id_);
+  }
+}
+
+bool Bpe::falls_back(std::string_view character) const {
+  return byte_fallback_ && std::all_of(character.begin(), character.end(), [this](char c) {
+           return byte_ids_[static_cast<uint8_t>(c)] >= 0;
+         });
+}
+
+void Bpe::encode_characters(std::string_view piece, std::vector<int32_t>& ids) const {
+  Characters symbols(*this, ids);
+  bool unknown = false;  // an unknown token is due before the next known character
+  const auto add_unknown = [&] {
+    if (unknown) symbols.add(unk_id_, unk_first_, unk_last_);
+    unknown = false;
+  };
+  for (size_t offset = 0; offset < piece.size();) {
+    const size_t start = offset;
+    const char32_t c = next_code_point(piece, offset);
+    const int32_t symbol = symbol_of(c);
+    if (symbol >= 0) {
+      add_unknown();
+      symbols.add(symbol, c, c);
+      continue;
+    }
+    const std::string_view character = piece.substr(start, offset - start);
+    if (falls_back(character)) {
+      // A byte overtakes an unknown token that is due, as in Hugging Face tokenizers.
+      for (const char byte : character) {
+        symbols.add(byte_ids_[static_cast<uint8_t>(byte)], '<', '>');
+      }
+    } else if (unk_id_ >= 0) {
+      if (!fuse_unk_) add_unknown();
+      unknown = true;
+    }
+  }
+  add_unknown();
+  symbols.merge();
+}
+
+size_t Bpe::merge(int32_t* symbols, size_t n) const {
+  if (n < 2) return n;
+  return n <= kShortPiece ? merge_short(symbols, n) : merge_long(symbols, n);
+}
+
+size_t Bpe::merge_short(int32_t* symbols, size_t n) const {
   int32_t ranks[kShortPiece];    // of the pair that starts at i
   int32_t results[kShortPiece];  // what that pair becomes
-  size_t n = symbols.size();
   const auto look_up = [&](size_t i) {
     const Merge* merge = i + 1 < n ? find_merge(symbols[i], symbols[i + 1]) : nullptr;
     ranks[i] = merge ? merge->rank : kNoRank;
@@ -196,22 +432,19 @@ void Bpe::encode_short(std::vector<int32_t>& symbols) const {
     const size_t best = static_cast<size_t>(std::min_element(ranks, ranks + n) - ranks);
     if (ranks[best] == kNoRank) break;
     symbols[best] = results[best];
-    std::copy(symbols.begin() + static_cast<std::ptrdiff_t>(best) + 2,
-              symbols.begin() + static_cast<std::ptrdiff_t>(n),
-              symbols.begin() + static_cast<std::ptrdiff_t>(best) + 1);
+    std::copy(symbols + best + 2, symbols + n, symbols + best + 1);
     std::copy(ranks + best + 2, ranks + n, ranks + best + 1);
     std::copy(results + best + 2, results + n, results + best + 1);
     --n;
     look_up(best);
     if (best > 0) look_up(best - 1);
   }
-  symbols.resize(n);
+  return n;
 }
 
-void Bpe::encode_long(std::vector<int32_t>& symbols) const {
+size_t Bpe::merge_long(int32_t* symbols, size_t n) const {
   // The symbols as a doubly linked list, and a queue of candidate merges ordered by rank, then by
   // place. A candidate is stale when its left symbol has died or no longer forms that pair.
-  const size_t n = symbols.size();
   CHECK(n < std::numeric_limits<uint32_t>::max());
   constexpr uint32_t kEnd = std::numeric_limits<uint32_t>::max();
   std::vector<uint32_t> next(n), previous(n);
@@ -249,7 +482,7 @@ void Bpe::encode_long(std::vector<int32_t>& symbols) const {
       if (candidate != ~uint64_t{0}) queue.push(candidate);
     }
   }
-  std::erase(symbols, -1);
+  return static_cast<size_t>(std::remove(symbols, symbols + n, -1) - symbols);
 }
 
 }  // namespace pagoda

@@ -49,9 +49,20 @@ TEST(Detokenizer, SkipsSpecialTokensOnlyWhenAsked) {
   EXPECT_EQ(skipping.add(-1), "");
 }
 
-TEST(Detokenizer, StreamsTheSameTextAsDecode) {
-  const auto tokenizer = make_golden_tokenizer();
-  for (const Json& golden : golden_tokenizer()["cases"]) {
+TEST(Detokenizer, KeepsTheFirstSpaceOfATextThatGoesOn) {
+  TokenizerData data{.model = TokenizerData::Model::kCharacterMerges, .tokens = {" a", " b"}};
+  data.decoders = {{.kind = DecoderStep::Kind::kFuse},
+                   {.kind = DecoderStep::Kind::kStrip, .content = " ", .start = 1}};
+  const auto tokenizer = *Tokenizer::create(std::move(data));
+  Detokenizer starting(tokenizer, true), going_on(tokenizer, true, true);
+  EXPECT_EQ(starting.add(0), "a");
+  EXPECT_EQ(starting.add(1), " b");
+  EXPECT_EQ(going_on.add(0), " a");
+}
+
+void expect_stream_equals_decode(const std::shared_ptr<const Tokenizer>& tokenizer,
+                                 const Json& cases) {
+  for (const Json& golden : cases) {
     const auto ids = golden["ids"].get<std::vector<int32_t>>();
     Detokenizer stream(tokenizer, true);
     std::string text;
@@ -62,6 +73,13 @@ TEST(Detokenizer, StreamsTheSameTextAsDecode) {
     }
     text += stream.flush();
     EXPECT_EQ(text, tokenizer->decode(ids, true));
+  }
+}
+
+TEST(Detokenizer, StreamsTheSameTextAsDecode) {
+  expect_stream_equals_decode(make_golden_tokenizer(), golden_tokenizer()["cases"]);
+  for (const Json& golden : golden_components()["tokenizers"]) {
+    expect_stream_equals_decode(make_tokenizer_of(golden["tokenizer"]), golden["cases"]);
   }
 }
 

@@ -1,167 +1,213 @@
-// PreTokenizer on PCRE2 with its just-in-time compiler.
-#define PCRE2_CODE_UNIT_WIDTH 8
+// PreTokenizer: each piece goes through all steps before the next one is cut.
 #include "text/pretokenize.h"
 
 #include <fmt/core.h>
-#include <pcre2.h>
 
-#include <array>
-#include <cstdint>
 #include <utility>
 
+#include "text/byte_alphabet.h"
 #include "text/unicode.h"
 
 namespace pagoda {
 namespace {
 
-constexpr size_t kMaxPatternBytes = size_t{16} << 10;
-constexpr uint32_t kMaxNesting = 64;
-// Far above what the published patterns use for one match, low enough that a hostile pattern ends
-// within about a second.
-constexpr uint32_t kMatchLimit = 10'000'000;
-constexpr size_t kJitStackStartBytes = size_t{32} << 10;
-constexpr size_t kJitStackMaxBytes = size_t{1} << 20;
-constexpr std::string_view kMongolianVowelSeparator = "\xE1\xA0\x8E";  // U+180E
+using Kind = SplitStep::Kind;
 
-struct FreeCode {
-  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
-};
-struct FreeMatchData {
-  void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
-};
-struct FreeMatchContext {
-  void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
-};
-struct FreeCompileContext {
-  void operator()(pcre2_compile_context* context) const { pcre2_compile_context_free(context); }
-};
-struct FreeJitStack {
-  void operator()(pcre2_jit_stack* stack) const { pcre2_jit_stack_free(stack); }
-};
-using Code = std::unique_ptr<pcre2_code, FreeCode>;
+constexpr size_t kMaxSteps = 32;  // also how deep run() nests
 
-std::string pcre2_message(int code) {
-  std::array<PCRE2_UCHAR, 256> text = {};
-  pcre2_get_error_message(code, text.data(), text.size());
-  return reinterpret_cast<const char*>(text.data());
-}
+// Turns matches and the gaps between them into pieces, as one SplitBehavior says.
+template <typename Piece>
+class Splitter {
+ public:
+  Splitter(const SplitStep& step, std::string_view text, Piece piece)
+      : behavior_(step.behavior), invert_(step.invert), text_(text), piece_(std::move(piece)) {}
 
-Result<Code> compile(std::string_view pattern) {
-  const std::unique_ptr<pcre2_compile_context, FreeCompileContext> context(
-      pcre2_compile_context_create(nullptr));
-  if (!context) return Error{ErrorCode::kInternal, "split pattern: out of memory"};
-  pcre2_set_parens_nest_limit(context.get(), kMaxNesting);
-  int error = 0;
-  PCRE2_SIZE offset = 0;
-  Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                          PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset,
-                          context.get()));
-  if (!code) {
-    return invalid_argument(
-        fmt::format("tokenizer: split pattern: {} at byte {}", pcre2_message(error), offset));
+  // REQUIRES: calls in order, begin not before the last end.
+  void match(size_t begin, size_t end) {
+    if (begin > covered_) add(covered_, begin, false);
+    add(begin, end, true);
+    covered_ = end;
   }
-  // Without a compiler for this machine PCRE2 interprets: slower, same result.
-  pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);
-  return code;
-}
-
-// `\s` of PCRE2 with UCP also matches U+180E, which is no White_Space since Unicode 6.3. The exact
-// property is about half as fast, so it is used only for texts that hold that character.
-std::string with_exact_white_space(std::string_view pattern) {
-  std::string out;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern[i] != '\\' || i + 1 == pattern.size()) {
-      out.push_back(pattern[i]);
-      continue;
-    }
-    const char escaped = pattern[++i];
-    if (escaped == 's') {
-      out += "\\p{White_Space}";
-    } else if (escaped == 'S') {
-      out += "\\P{White_Space}";
-    } else {
-      out.push_back('\\');
-      out.push_back(escaped);
-    }
+  void finish() {
+    if (covered_ < text_.size()) add(covered_, text_.size(), false);
+    flush();
   }
-  return out;
+
+ private:
+  void add(size_t begin, size_t end, bool matched) {
+    matched = matched != invert_;
+    bool joins = false;
+    switch (behavior_) {
+      case SplitBehavior::kIsolated: break;
+      case SplitBehavior::kRemoved:
+        if (matched) return;
+        break;
+      case SplitBehavior::kContiguous: joins = matched == last_matched_; break;
+      case SplitBehavior::kMergedWithPrevious: joins = matched && !last_matched_; break;
+      case SplitBehavior::kMergedWithNext: joins = !matched && last_matched_; break;
+    }
+    if (!joins || !pending_) {
+      flush();
+      begin_ = begin;
+    }
+    end_ = end;
+    pending_ = true;
+    last_matched_ = matched;
+  }
+  void flush() {
+    if (pending_ && begin_ < end_) piece_(text_.substr(begin_, end_ - begin_));
+    pending_ = false;
+  }
+
+  SplitBehavior behavior_;
+  bool invert_;
+  std::string_view text_;
+  Piece piece_;
+  size_t covered_ = 0, begin_ = 0, end_ = 0;
+  bool pending_ = false;
+  bool last_matched_ = false;
+};
+
+bool is_cut(Kind kind, char32_t c) {
+  switch (kind) {
+    case Kind::kNumeric: return is_numeric(c);
+    case Kind::kPunctuation: return is_punctuation(c);
+    default: return is_white_space(c);
+  }
 }
 
 }  // namespace
 
-struct PreTokenizer::Impl {
-  std::string pattern;
-  bool drop_unmatched = false;
-  Code code;        // null for an empty pattern
-  Code exact_code;  // for texts with U+180E
+struct PreTokenizer::Run {
+  PatternScratch& scratch;
+  const Emit& emit;
 };
 
-PreTokenizer::PreTokenizer(std::unique_ptr<const Impl> impl) : impl_(std::move(impl)) {
-}
-PreTokenizer::~PreTokenizer() = default;
-
-Result<std::shared_ptr<const PreTokenizer>> PreTokenizer::create(std::string pattern,
-                                                                 bool drop_unmatched) {
-  if (pattern.size() > kMaxPatternBytes) {
-    return invalid_argument(fmt::format("tokenizer: split pattern: {} bytes, at most {}",
-                                        pattern.size(), kMaxPatternBytes));
+Result<PreTokenizer> PreTokenizer::create(std::vector<SplitStep> steps) {
+  if (steps.size() > kMaxSteps) {
+    return invalid_argument(
+        fmt::format("tokenizer: {} split steps, at most {}", steps.size(), kMaxSteps));
   }
-  auto impl = std::make_unique<Impl>();
-  impl->drop_unmatched = drop_unmatched;
-  if (!pattern.empty()) {
-    ASSIGN_OR_RETURN(impl->code, compile(pattern));
-    ASSIGN_OR_RETURN(impl->exact_code, compile(with_exact_white_space(pattern)));
+  if (!steps.empty() && steps.back().kind == Kind::kByteAlphabet) steps.pop_back();
+  PreTokenizer made;
+  for (SplitStep& step : steps) {
+    if (!is_valid_utf8(step.pattern)) {
+      return invalid_argument("tokenizer: split pattern is not UTF-8");
+    }
+    const bool needs_text =
+        step.kind == Kind::kText || step.kind == Kind::kMetaspace || step.kind == Kind::kPrefix;
+    if (needs_text && step.pattern.empty()) {
+      return invalid_argument("tokenizer: a split step without its text");
+    }
+    made.spelled_ = made.spelled_ || step.kind == Kind::kByteAlphabet;
+    Step entry{std::move(step), nullptr};
+    if (entry.step.kind == Kind::kRegex) {
+      ASSIGN_OR_RETURN(entry.pattern, Pattern::create(entry.step.pattern));
+    }
+    made.steps_.push_back(std::move(entry));
   }
-  impl->pattern = std::move(pattern);
-  return std::shared_ptr<const PreTokenizer>(new PreTokenizer(std::move(impl)));
+  return made;
 }
 
-Result<void> PreTokenizer::split(std::string_view text,
-                                 const std::function<void(std::string_view)>& piece) const {
-  if (!impl_->code) {
-    if (!text.empty()) piece(text);
+Result<void> PreTokenizer::split(std::string_view text, bool at_start, PatternScratch& scratch,
+                                 const Emit& piece) const {
+  if (!spelled_) return run({scratch, piece}, 0, text, at_start);
+  std::string bytes;
+  const Emit as_bytes = [&](std::string_view spelled) {
+    from_byte_alphabet(spelled, bytes);
+    piece(bytes);
+  };
+  return run({scratch, as_bytes}, 0, text, at_start);
+}
+
+// Sends one piece through the steps from `at` on.
+Result<void> PreTokenizer::run(const Run& run_state, size_t at, std::string_view text,
+                               bool at_start) const {
+  if (text.empty()) return {};
+  if (at == steps_.size()) {
+    run_state.emit(text);
     return {};
   }
-  const std::unique_ptr<pcre2_match_data, FreeMatchData> match(pcre2_match_data_create(1, nullptr));
-  const std::unique_ptr<pcre2_match_context, FreeMatchContext> context(
-      pcre2_match_context_create(nullptr));
-  const std::unique_ptr<pcre2_jit_stack, FreeJitStack> stack(
-      pcre2_jit_stack_create(kJitStackStartBytes, kJitStackMaxBytes, nullptr));
-  if (!match || !context) return Error{ErrorCode::kInternal, "split pattern: out of memory"};
-  pcre2_set_match_limit(context.get(), kMatchLimit);
-  if (stack) pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
+  const SplitStep& step = steps_[at].step;
+  std::string changed;
+  switch (step.kind) {
+    case Kind::kPrefix:
+      if (text.starts_with(step.pattern)) return run(run_state, at + 1, text, at_start);
+      changed.reserve(step.pattern.size() + text.size());
+      changed.append(step.pattern).append(text);
+      return run(run_state, at + 1, changed, at_start);
+    case Kind::kByteAlphabet:
+      to_byte_alphabet(text, changed);
+      return run(run_state, at + 1, changed, at_start);
+    case Kind::kMetaspace: return metaspace(run_state, at, text, at_start);
+    default: return cut(run_state, at, text, at_start);
+  }
+}
 
-  const bool exact = text.find(kMongolianVowelSeparator) != std::string_view::npos;
-  const pcre2_code* code = exact ? impl_->exact_code.get() : impl_->code.get();
-  const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match.get());
-  const auto emit = [&](size_t begin, size_t end, bool matched) {
-    if (begin < end && (matched || !impl_->drop_unmatched)) piece(text.substr(begin, end - begin));
+Result<void> PreTokenizer::cut(const Run& run_state, size_t at, std::string_view text,
+                               bool at_start) const {
+  const auto& [step, pattern] = steps_[at];
+  Result<void> status;
+  const auto piece = [&](std::string_view part) {
+    if (!status.ok()) return;
+    if (at + 1 == steps_.size()) {
+      run_state.emit(part);
+    } else {
+      status = run(run_state, at + 1, part, at_start && part.data() == text.data());
+    }
   };
-  size_t search_from = 0, pending_from = 0;
-  while (search_from <= text.size()) {
-    const int rc = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-                               search_from, PCRE2_NO_UTF_CHECK, match.get(), context.get());
-    if (rc == PCRE2_ERROR_NOMATCH) break;
-    if (rc < 0) {
-      return invalid_argument(
-          fmt::format("text cannot be split at byte {}: {}", search_from, pcre2_message(rc)));
+  Splitter<decltype(piece)> splitter(step, text, piece);
+  if (step.kind == Kind::kRegex) {
+    RETURN_IF_ERROR(pattern->for_each(
+        text, run_state.scratch, [&](size_t begin, size_t end) { splitter.match(begin, end); }));
+  } else if (step.kind == Kind::kText) {
+    for (size_t found = text.find(step.pattern); found != std::string_view::npos;
+         found = text.find(step.pattern, found + step.pattern.size())) {
+      splitter.match(found, found + step.pattern.size());
     }
-    const size_t begin = bounds[0], end = bounds[1];
-    // \K inside a lookaround can move a match backwards; no published pattern does that.
-    if (begin > end || begin < pending_from) {
-      return invalid_argument("tokenizer: split pattern matches backwards");
-    }
-    emit(pending_from, begin, false);
-    emit(begin, end, true);
-    pending_from = search_from = end;
-    if (begin == end) {
-      // An empty match still cuts here; step over one character so that the search goes on.
-      if (search_from >= text.size()) break;
-      next_code_point(text, search_from);
+  } else {
+    for (size_t offset = 0; offset < text.size();) {
+      const size_t start = offset;
+      if (is_cut(step.kind, next_code_point(text, offset))) splitter.match(start, offset);
     }
   }
-  emit(pending_from, text.size(), false);
-  return {};
+  splitter.finish();
+  return status;
+}
+
+Result<void> PreTokenizer::metaspace(const Run& run_state, size_t at, std::string_view text,
+                                     bool at_start) const {
+  const SplitStep& step = steps_[at].step;
+  std::string changed;
+  changed.reserve(text.size() + text.size() / 2 + step.pattern.size());
+  const bool prepends = step.prepend == SplitStep::Prepend::kAlways ||
+                        (step.prepend == SplitStep::Prepend::kFirst && at_start);
+  if (prepends && !text.starts_with(' ') && !text.starts_with(step.pattern)) {
+    changed += step.pattern;
+  }
+  for (const char c : text) {
+    if (c == ' ') {
+      changed += step.pattern;
+    } else {
+      changed.push_back(c);
+    }
+  }
+  if (!step.split) return run(run_state, at + 1, changed, at_start);
+  Result<void> status;
+  const std::string_view whole = changed;
+  const auto piece = [&](std::string_view part) {
+    if (!status.ok()) return;
+    status = run(run_state, at + 1, part, at_start && part.data() == whole.data());
+  };
+  SplitStep cut_step;
+  cut_step.behavior = SplitBehavior::kMergedWithNext;
+  Splitter<decltype(piece)> splitter(cut_step, whole, piece);
+  for (size_t found = whole.find(step.pattern); found != std::string_view::npos;
+       found = whole.find(step.pattern, found + step.pattern.size())) {
+    splitter.match(found, found + step.pattern.size());
+  }
+  splitter.finish();
+  return status;
 }
 
 }  // namespace pagoda

@@ -5,31 +5,42 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
+#include "text/pattern.h"
+#include "text/tokenizer.h"
 
 namespace pagoda {
 
-// Runs a tokenizer's split pattern with PCRE2. Immutable after construction; thread-safe: all match
-// state is made per call.
+// A sequence of SplitSteps. Immutable after construction; thread-safe.
 class PreTokenizer {
  public:
-  // Compiles `pattern` ("" gives the whole text as one piece). kInvalidArgument for a pattern that
-  // PCRE2 refuses. `pattern` is untrusted.
-  static Result<std::shared_ptr<const PreTokenizer>> create(std::string pattern,
-                                                            bool drop_unmatched);
-  ~PreTokenizer();
+  using Emit = std::function<void(std::string_view)>;
 
-  // Calls `piece` for each piece of `text` in order; no piece is empty. Pieces point into `text`.
-  // Text between two matches is a piece of its own, unless drop_unmatched. kInvalidArgument when a
-  // match goes over its budget of steps. REQUIRES: valid UTF-8.
-  Result<void> split(std::string_view text,
-                     const std::function<void(std::string_view)>& piece) const;
+  PreTokenizer() = default;
+  // No steps give the whole text as one piece. A kByteAlphabet step at the end is left out: the
+  // pieces are wanted as bytes. kInvalidArgument for a pattern that cannot be compiled.
+  static Result<PreTokenizer> create(std::vector<SplitStep> steps);
+
+  // Calls `piece` for each piece of `text` in order; no piece is empty, and none lives longer than
+  // its call. `at_start`: this is the start of the whole text (SplitStep::Prepend::kFirst).
+  // kInvalidArgument when a match goes over its budget of steps. REQUIRES: valid UTF-8.
+  Result<void> split(std::string_view text, bool at_start, PatternScratch& scratch,
+                     const Emit& piece) const;
 
  private:
-  struct Impl;
-  explicit PreTokenizer(std::unique_ptr<const Impl> impl);
-  std::unique_ptr<const Impl> impl_;
+  struct Step {
+    SplitStep step;
+    std::shared_ptr<const Pattern> pattern;  // kRegex
+  };
+  struct Run;
+  Result<void> run(const Run& run, size_t step, std::string_view text, bool at_start) const;
+  Result<void> cut(const Run& run, size_t step, std::string_view text, bool at_start) const;
+  Result<void> metaspace(const Run& run, size_t step, std::string_view text, bool at_start) const;
+
+  std::vector<Step> steps_;
+  bool spelled_ = false;  // a step works on the byte alphabet: pieces are turned back into bytes
 };
 
 }  // namespace pagoda

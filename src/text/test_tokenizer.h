@@ -1,4 +1,4 @@
-// The small trained tokenizer of tests/golden/text, for tests.
+// The small tokenizers of tests/golden/text, for tests.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -28,12 +28,28 @@ inline const Json& golden_tokenizer() {
   return golden;
 }
 
-inline std::shared_ptr<const Tokenizer> make_golden_tokenizer() {
-  auto data = parse_tokenizer_json(dump_json(golden_tokenizer()["tokenizer"]));
+// What tests/golden/text/component_cases.json holds (tools/text_golden_components.py).
+inline const Json& golden_components() {
+  static const Json golden = [] {
+    std::ifstream file("tests/golden/text/component_cases.json", std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    auto json = parse_json(text);
+    EXPECT_TRUE(json.ok()) << "run the tests from the repository's root";
+    return json.ok() ? *std::move(json) : Json::object();
+  }();
+  return golden;
+}
+
+inline std::shared_ptr<const Tokenizer> make_tokenizer_of(const Json& json) {
+  auto data = parse_tokenizer_json(dump_json(json));
   EXPECT_TRUE(data.ok()) << (data.ok() ? "" : data.error().message);
   auto tokenizer = Tokenizer::create(*std::move(data));
   EXPECT_TRUE(tokenizer.ok()) << (tokenizer.ok() ? "" : tokenizer.error().message);
   return *std::move(tokenizer);
+}
+
+inline std::shared_ptr<const Tokenizer> make_golden_tokenizer() {
+  return make_tokenizer_of(golden_tokenizer()["tokenizer"]);
 }
 
 // All 256 bytes as tokens 0..255, then `more`.

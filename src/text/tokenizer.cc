@@ -1,4 +1,4 @@
-// Tokenizer: added tokens, then the split pattern, then byte-pair merges.
+// Tokenizer: added tokens, then normalisation, then the split steps, then merges.
 #include "text/tokenizer.h"
 
 #include <fmt/core.h>
@@ -9,7 +9,10 @@
 #include "base/check.h"
 #include "text/added_tokens.h"
 #include "text/bpe.h"
+#include "text/byte_alphabet.h"
+#include "text/normalizer.h"
 #include "text/pretokenize.h"
+#include "text/token_decoder.h"
 #include "text/unicode.h"
 
 namespace pagoda {
@@ -20,8 +23,10 @@ constexpr size_t kMaxAddedTokenBytes = 512;  // bounds the work for each byte of
 
 using AddedToken = TokenizerData::AddedToken;
 
-// Puts the added tokens into the id table; refuses one that contradicts it.
-Result<void> place_added_tokens(TokenizerData& data) {
+// Puts the added tokens into the holes of the id table; refuses one that contradicts it.
+Result<void> fill_holes(TokenizerData& data) {
+  const bool spelled = data.model == TokenizerData::Model::kByteMerges;
+  std::string bytes;
   for (const AddedToken& token : data.added_tokens) {
     if (token.id < 0 || token.id >= kMaxVocabSize) {
       return invalid_argument(
@@ -34,11 +39,17 @@ Result<void> place_added_tokens(TokenizerData& data) {
     }
     const auto at = static_cast<size_t>(token.id);
     if (at >= data.tokens.size()) data.tokens.resize(at + 1);
-    if (!data.tokens[at].empty() && data.tokens[at] != token.content) {
-      return invalid_argument(
-          fmt::format("tokenizer: added token {} is another token of the model", token.id));
+    std::string& own = data.tokens[at];
+    if (own.empty()) {
+      own = token.content;
+    } else if (own != token.content) {
+      // The model may hold it too, in its byte-level spelling.
+      if (spelled) from_byte_alphabet(token.content, bytes);
+      if (!spelled || own != bytes) {
+        return invalid_argument(
+            fmt::format("tokenizer: added token {} is another token of the model", token.id));
+      }
     }
-    data.tokens[at] = token.content;
   }
   return {};
 }
@@ -64,24 +75,65 @@ Result<void> check_ids(const TokenizerData& data) {
 struct Tokenizer::Impl {
   TokenizerData data;
   Bpe bpe;  // points into data.tokens
-  std::shared_ptr<const PreTokenizer> pre_tokenizer;
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  TokenDecoder decoder;                       // points to data.tokens
   AddedTokenMatcher raw_added_tokens;         // matched in the text as given
   AddedTokenMatcher normalized_added_tokens;  // matched after normalisation
   std::vector<bool> special;                  // by id
 
-  Result<void> encode_section(std::string_view text, std::vector<int32_t>& ids) const;
+  // Makes the matchers of added tokens, and the decoder, which needs their normalised contents.
+  Result<void> place_added_tokens();
+  Result<void> encode_section(std::string_view text, bool at_start, bool parse_special_tokens,
+                              PatternScratch& scratch, std::vector<int32_t>& ids) const;
 };
 
-// One stretch of ordinary text between added tokens.
-Result<void> Tokenizer::Impl::encode_section(std::string_view text,
-                                             std::vector<int32_t>& ids) const {
-  std::string prefixed;
-  if (data.add_prefix_space && !text.starts_with(' ')) {
-    prefixed.reserve(text.size() + 1);
-    prefixed.append(" ").append(text);
-    text = prefixed;
+Result<void> Tokenizer::Impl::place_added_tokens() {
+  PatternScratch scratch;
+  std::vector<AddedToken> raw, normalized, given = data.added_tokens;
+  special.resize(data.tokens.size());
+  for (AddedToken& token : data.added_tokens) {
+    if (token.special) special[static_cast<size_t>(token.id)] = true;
+    AddedToken matched = token;
+    if (token.normalized && data.normalize_added_tokens && !normalizer.empty()) {
+      ASSIGN_OR_RETURN(matched.content, normalizer.apply(token.content, scratch));
+      if (matched.content.size() > kMaxAddedTokenBytes) {
+        return invalid_argument(
+            fmt::format("tokenizer: added token {} normalises to more than {} bytes", token.id,
+                        kMaxAddedTokenBytes));
+      }
+      token.content = matched.content;  // for the decoder: it is also what the token decodes to
+    }
+    (token.normalized ? normalized : raw).push_back(std::move(matched));
   }
-  return pre_tokenizer->split(text, [&](std::string_view piece) { bpe.encode(piece, ids); });
+  raw_added_tokens = AddedTokenMatcher(std::move(raw));
+  normalized_added_tokens = AddedTokenMatcher(std::move(normalized));
+  ASSIGN_OR_RETURN(decoder, TokenDecoder::create(&data.tokens, data));
+  data.added_tokens = std::move(given);
+  return {};
+}
+
+// One stretch of ordinary text between the added tokens that are matched in the text as given.
+Result<void> Tokenizer::Impl::encode_section(std::string_view text, bool at_start,
+                                             bool parse_special_tokens, PatternScratch& scratch,
+                                             std::vector<int32_t>& ids) const {
+  std::string normalized;
+  if (!normalizer.empty()) {
+    ASSIGN_OR_RETURN(normalized, normalizer.apply(text, scratch));
+    text = normalized;
+  }
+  std::vector<AddedTokenMatcher::Section> sections;
+  normalized_added_tokens.split(text, parse_special_tokens, sections);
+  const PreTokenizer::Emit encode_piece = [&](std::string_view piece) { bpe.encode(piece, ids); };
+  for (const auto& section : sections) {
+    if (section.id >= 0) {
+      ids.push_back(section.id);
+      continue;
+    }
+    RETURN_IF_ERROR(pre_tokenizer.split(
+        section.text, at_start && section.text.data() == text.data(), scratch, encode_piece));
+  }
+  return {};
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<const Impl> impl) : impl_(std::move(impl)) {
@@ -93,22 +145,14 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::create(TokenizerData data) {
   impl->data = std::move(data);
   TokenizerData& own = impl->data;
   // Before the added tokens are placed: the text of one must never become it by merges.
-  ASSIGN_OR_RETURN(impl->bpe, Bpe::create(own.tokens, own.merges, own.ignore_merges));
-  RETURN_IF_ERROR(place_added_tokens(own));
+  ASSIGN_OR_RETURN(impl->bpe, Bpe::create(own));
+  RETURN_IF_ERROR(fill_holes(own));
   RETURN_IF_ERROR(check_ids(own));
   own.merges = {};  // Bpe has its own index of them
-  ASSIGN_OR_RETURN(impl->pre_tokenizer,
-                   PreTokenizer::create(own.split_pattern, own.drop_unmatched));
-  std::vector<AddedToken> raw, normalized;
-  impl->special.resize(own.tokens.size());
-  for (const AddedToken& token : own.added_tokens) {
-    if (token.special) impl->special[static_cast<size_t>(token.id)] = true;
-    AddedToken matched = token;
-    if (token.normalized && own.normalize_nfc) matched.content = normalize_nfc(token.content);
-    (token.normalized ? normalized : raw).push_back(std::move(matched));
-  }
-  impl->raw_added_tokens = AddedTokenMatcher(std::move(raw));
-  impl->normalized_added_tokens = AddedTokenMatcher(std::move(normalized));
+  own.scores = {};
+  ASSIGN_OR_RETURN(impl->normalizer, Normalizer::create(own.normalizers));
+  ASSIGN_OR_RETURN(impl->pre_tokenizer, PreTokenizer::create(own.splits));
+  RETURN_IF_ERROR(impl->place_added_tokens());
   return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
 }
 
@@ -120,28 +164,16 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text,
   ids.reserve(text.size() / 3 + 8);
   if (options.add_special_tokens) ids = impl.data.prefix_ids;
 
-  std::vector<AddedTokenMatcher::Section> outer, inner;
-  impl.raw_added_tokens.split(text, options.parse_special_tokens, outer);
-  for (const auto& section : outer) {
+  PatternScratch scratch;
+  std::vector<AddedTokenMatcher::Section> sections;
+  impl.raw_added_tokens.split(text, options.parse_special_tokens, sections);
+  for (const auto& section : sections) {
     if (section.id >= 0) {
       ids.push_back(section.id);
       continue;
     }
-    std::string normalized;
-    std::string_view ordinary = section.text;
-    if (impl.data.normalize_nfc) {
-      normalized = normalize_nfc(ordinary);
-      ordinary = normalized;
-    }
-    inner.clear();
-    impl.normalized_added_tokens.split(ordinary, options.parse_special_tokens, inner);
-    for (const auto& part : inner) {
-      if (part.id >= 0) {
-        ids.push_back(part.id);
-      } else {
-        RETURN_IF_ERROR(impl.encode_section(part.text, ids));
-      }
-    }
+    RETURN_IF_ERROR(impl.encode_section(section.text, section.text.data() == text.data(),
+                                        options.parse_special_tokens, scratch, ids));
   }
   if (options.add_special_tokens) {
     ids.insert(ids.end(), impl.data.suffix_ids.begin(), impl.data.suffix_ids.end());
@@ -151,7 +183,7 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text,
 
 std::string_view Tokenizer::token_bytes(int32_t id) const {
   CHECK(id >= 0 && id < vocab_size());
-  return impl_->data.tokens[static_cast<size_t>(id)];
+  return impl_->decoder.bytes(id);
 }
 
 bool Tokenizer::is_special(int32_t id) const {
@@ -174,15 +206,18 @@ const std::vector<int32_t>& Tokenizer::prefix_ids() const {
 }
 
 std::string Tokenizer::decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const {
-  std::string bytes;
+  TokenDecoder::State state = impl_->decoder.begin(true, true);
+  std::string text;
   for (const int32_t id : ids) {
     if (id < 0 || id >= vocab_size() || (skip_special_tokens && is_special(id))) continue;
-    bytes += token_bytes(id);
+    impl_->decoder.add(state, id, text);
   }
-  std::string text;
-  text.reserve(bytes.size());
-  if (append_utf8_lossy(bytes, text) < bytes.size()) text += kReplacementCharacter;
+  impl_->decoder.finish(state, text);
   return text;
+}
+
+const TokenDecoder& Tokenizer::decoder() const {
+  return impl_->decoder;
 }
 
 }  // namespace pagoda

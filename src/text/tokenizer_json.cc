@@ -3,12 +3,15 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "text/bpe.h"
+#include "text/byte_alphabet.h"
 #include "text/json_scanner.h"
 #include "text/tokenizer.h"
+#include "text/tokenizer_json_steps.h"
 #include "text/unicode.h"
 
 namespace pagoda {
@@ -16,63 +19,14 @@ namespace {
 
 constexpr int32_t kMaxVocabSize = 1 << 21;  // ids; the largest published vocabularies have 2^18
 constexpr size_t kMaxMerges = size_t{1} << 22;
-// GPT-2's own pattern, which a ByteLevel pre-tokenizer with use_regex runs.
-constexpr std::string_view kByteLevelPattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 Error unsupported(std::string_view component, std::string_view value) {
   return {ErrorCode::kUnsupported,
-          fmt::format("tokenizer.json: {} \"{}\" is not supported", component, value)};
+          fmt::format("tokenizer.json: {} \"{:.60}\" is not supported", component, value)};
 }
 
 Error malformed(std::string_view what) {
   return invalid_argument(fmt::format("tokenizer.json: {}", what));
-}
-
-// Byte of each character of GPT-2's byte-level alphabet: printable Latin-1 stands for itself, the
-// other 68 bytes for U+0100 and on, in order.
-class ByteLevelAlphabet {
- public:
-  ByteLevelAlphabet() {
-    bytes_.fill(-1);
-    int16_t next = 256;
-    for (int16_t byte = 0; byte < 256; ++byte) {
-      const bool printable = (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD);
-      bytes_[static_cast<size_t>(printable ? byte : next++)] = byte;
-    }
-  }
-  // Raw bytes of a spelling; a spelling with a character outside the alphabet stands for itself, as
-  // in Hugging Face's decoder.
-  void decode(std::string_view spelling, std::string& out) const {
-    out.clear();
-    for (size_t offset = 0; offset < spelling.size();) {
-      const char32_t c = next_code_point(spelling, offset);
-      const int16_t byte = c < bytes_.size() ? bytes_[c] : int16_t{-1};
-      if (byte < 0) {
-        out.assign(spelling);
-        return;
-      }
-      out.push_back(static_cast<char>(byte));
-    }
-  }
-
- private:
-  std::array<int16_t, 324> bytes_ = {};
-};
-
-const ByteLevelAlphabet& alphabet() {
-  static const ByteLevelAlphabet instance;
-  return instance;
-}
-
-bool flag(const Json& object, const char* key, bool otherwise) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_boolean() ? it->get<bool>() : otherwise;
-}
-
-std::string text_of(const Json& object, const char* key) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
 }
 
 bool absent(const Json& object, const char* key) {
@@ -90,8 +44,18 @@ Result<int32_t> checked_id(const Json& value, std::string_view what) {
   return static_cast<int32_t>(id);
 }
 
-Result<void> read_vocab(JsonScanner& in, std::vector<std::string>& tokens) {
-  std::string spelling, bytes;
+// What a token of the model is: raw bytes where the pre-tokenizer works on them, else its spelling.
+// Returns false for one that no text can become.
+bool read_spelling(std::string_view spelling, const TokenizerData& data, std::string& out) {
+  if (data.model == TokenizerData::Model::kByteMerges) return from_byte_alphabet(spelling, out);
+  out.assign(spelling);
+  return true;
+}
+
+Result<void> read_vocab(JsonScanner& in, TokenizerData& data) {
+  std::vector<std::string>& tokens = data.tokens;
+  std::vector<size_t> unreachable;
+  std::string spelling;
   if (!in.enter('{')) return in.error();
   tokens.reserve(std::min(size_t{1} << 17, in.text().size() / 16));
   while (in.next_member(spelling)) {
@@ -103,9 +67,10 @@ Result<void> read_vocab(JsonScanner& in, std::vector<std::string>& tokens) {
     const auto at = static_cast<size_t>(id);
     if (at >= tokens.size()) tokens.resize(at + 1);
     if (!tokens[at].empty()) return malformed(fmt::format("model.vocab: id {} is used twice", id));
-    alphabet().decode(spelling, bytes);
-    tokens[at] = bytes;
+    if (!read_spelling(spelling, data, tokens[at])) unreachable.push_back(at);
   }
+  if (!unreachable.empty()) data.scores.resize(tokens.size());
+  for (const size_t id : unreachable) data.scores[id] = std::numeric_limits<float>::quiet_NaN();
   return in.failed() ? Result<void>(in.error()) : Result<void>();
 }
 
@@ -113,8 +78,8 @@ Result<void> read_vocab(JsonScanner& in, std::vector<std::string>& tokens) {
 Result<void> read_merges(JsonScanner& in, const TokenIndex& index, TokenizerData& data) {
   std::string spelling, left, right;
   const auto add = [&](std::string_view left_spelling, std::string_view right_spelling) {
-    alphabet().decode(left_spelling, left);
-    alphabet().decode(right_spelling, right);
+    read_spelling(left_spelling, data, left);
+    read_spelling(right_spelling, data, right);
     data.merges.emplace_back(index.find(left), index.find(right));
     return data.merges.back().first >= 0 && data.merges.back().second >= 0;
   };
@@ -156,25 +121,36 @@ Result<void> read_merges(JsonScanner& in, const TokenIndex& index, TokenizerData
 
 // Everything of the model but its two tables.
 Result<void> check_model(const Json& model, TokenizerData& data) {
-  const std::string type = text_of(model, "type");
+  const std::string type = json_text(model, "type");
   if (!type.empty() && type != "BPE") return unsupported("model", type);
-  if (flag(model, "byte_fallback", false)) return unsupported("model", "BPE with byte_fallback");
   if (!absent(model, "dropout") && model["dropout"] != 0.0) {
     return unsupported("model", "BPE with dropout");
   }
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (!text_of(model, key).empty()) return unsupported("model", std::string("BPE with ") + key);
+    if (!json_text(model, key).empty()) return unsupported("model", std::string("BPE with ") + key);
   }
-  if (!absent(model, "unk_token")) {
+  const std::string unknown = json_text(model, "unk_token");
+  const bool bytes = data.model == TokenizerData::Model::kByteMerges;
+  if (!unknown.empty()) {
+    std::string spelled;
+    read_spelling(unknown, data, spelled);
+    data.unk_id = TokenIndex(data.tokens, data.scores).find(spelled);
+    if (data.unk_id < 0 && !bytes) {
+      return malformed(fmt::format("model.unk_token \"{:.60}\" is not in the vocabulary", unknown));
+    }
+  }
+  data.fuse_unk = json_flag(model, "fuse_unk", false);
+  data.byte_fallback = json_flag(model, "byte_fallback", false);
+  if (bytes && data.byte_fallback) {
     std::array<bool, 256> present = {};
     for (const std::string& token : data.tokens) {
       if (token.size() == 1) present[static_cast<uint8_t>(token[0])] = true;
     }
-    for (const bool here : present) {
-      if (!here) return unsupported("model", "BPE with unk_token and no complete byte alphabet");
+    if (std::find(present.begin(), present.end(), false) != present.end()) {
+      return unsupported("model", "byte-level BPE with byte_fallback");
     }
   }
-  data.ignore_merges = flag(model, "ignore_merges", false);
+  data.ignore_merges = json_flag(model, "ignore_merges", false);
   return {};
 }
 
@@ -186,7 +162,7 @@ Result<void> read_model(JsonScanner& in, TokenizerData& data) {
   if (!in.enter('{')) return in.error();
   while (in.next_member(key)) {
     if (key == "vocab" && in.peek() == '{' && !has_vocab) {
-      RETURN_IF_ERROR(read_vocab(in, data.tokens));
+      RETURN_IF_ERROR(read_vocab(in, data));
       has_vocab = true;
     } else if (key == "merges" && !merges_at) {
       merges_at = in.offset();  // needs the vocabulary, which may come later
@@ -205,75 +181,7 @@ Result<void> read_model(JsonScanner& in, TokenizerData& data) {
   RETURN_IF_ERROR(check_model(rest, data));
   if (!has_vocab || !merges_at) return malformed("model: no vocab or no merges");
   JsonScanner merges(in.text(), *merges_at);
-  return read_merges(merges, TokenIndex(data.tokens), data);
-}
-
-Result<void> read_normalizer(const Json& normalizer, TokenizerData& data) {
-  if (normalizer.is_null()) return {};
-  const std::string type = text_of(normalizer, "type");
-  if (type == "NFC") {
-    data.normalize_nfc = true;
-    return {};
-  }
-  const auto parts = normalizer.find("normalizers");
-  if (type == "Sequence" && parts != normalizer.end() && parts->is_array()) {
-    for (const Json& part : *parts) {
-      if (text_of(part, "type") == "Sequence") return unsupported("normalizer", "nested Sequence");
-      RETURN_IF_ERROR(read_normalizer(part, data));
-    }
-    return {};
-  }
-  return unsupported("normalizer", type);
-}
-
-Result<void> read_split(const Json& split, TokenizerData& data) {
-  if (!data.split_pattern.empty()) return unsupported("pre_tokenizer", "more than one Split");
-  const auto pattern = split.find("pattern");
-  if (pattern == split.end() || !pattern->is_object()) {
-    return malformed("pre_tokenizer: Split without a pattern");
-  }
-  data.split_pattern = text_of(*pattern, "Regex");
-  if (data.split_pattern.empty()) return unsupported("pre_tokenizer", "Split without a Regex");
-  const std::string behavior = text_of(split, "behavior");
-  if (behavior == "Removed" && flag(split, "invert", false)) {
-    data.drop_unmatched = true;
-  } else if (behavior != "Isolated") {
-    return unsupported("pre_tokenizer", "Split with behavior " + behavior);
-  }
-  return {};
-}
-
-Result<void> read_byte_level(const Json& level, TokenizerData& data) {
-  const bool after_split = !data.split_pattern.empty();
-  data.add_prefix_space = flag(level, "add_prefix_space", true);
-  const bool use_regex = flag(level, "use_regex", true);
-  if (after_split && (data.add_prefix_space || use_regex)) {
-    return unsupported("pre_tokenizer",
-                       "ByteLevel with a pattern or prefix of its own, after Split");
-  }
-  if (use_regex) data.split_pattern = kByteLevelPattern;
-  return {};
-}
-
-Result<void> read_pre_tokenizer(const Json& pre_tokenizer, TokenizerData& data) {
-  const std::string type = text_of(pre_tokenizer, "type");
-  if (type == "ByteLevel") return read_byte_level(pre_tokenizer, data);
-  if (type != "Sequence") return unsupported("pre_tokenizer", type.empty() ? "null" : type);
-  const auto parts = pre_tokenizer.find("pretokenizers");
-  if (parts == pre_tokenizer.end() || !parts->is_array()) {
-    return malformed("pre_tokenizer: Sequence without pretokenizers");
-  }
-  bool byte_level = false;
-  for (const Json& part : *parts) {
-    const std::string part_type = text_of(part, "type");
-    if (byte_level || (part_type != "Split" && part_type != "ByteLevel")) {
-      return unsupported("pre_tokenizer", "Sequence with " + part_type);
-    }
-    byte_level = part_type == "ByteLevel";
-    RETURN_IF_ERROR(byte_level ? read_byte_level(part, data) : read_split(part, data));
-  }
-  return byte_level ? Result<void>()
-                    : Result<void>(unsupported("pre_tokenizer", "Sequence without ByteLevel"));
+  return read_merges(merges, TokenIndex(data.tokens, data.scores), data);
 }
 
 Result<void> read_template(const Json& processor, TokenizerData& data) {
@@ -292,7 +200,7 @@ Result<void> read_template(const Json& processor, TokenizerData& data) {
     }
     const auto special = part.find("SpecialToken");
     if (special == part.end()) return malformed("post_processor: unknown part of a template");
-    const auto entry = specials->find(text_of(*special, "id"));
+    const auto entry = specials->find(json_text(*special, "id"));
     if (entry == specials->end() || !entry->is_object() || !entry->contains("ids") ||
         !(*entry)["ids"].is_array()) {
       return malformed("post_processor: a special token without ids");
@@ -306,15 +214,30 @@ Result<void> read_template(const Json& processor, TokenizerData& data) {
                      : Result<void>(malformed("post_processor: a template without the text"));
 }
 
+// BertProcessing and RobertaProcessing: "cls" before the text and "sep" behind it, each as
+// [content, id].
+Result<void> read_cls_sep(const Json& processor, TokenizerData& data) {
+  for (const auto& [key, ids] : {std::pair{"cls", &data.prefix_ids}, {"sep", &data.suffix_ids}}) {
+    const auto pair = processor.find(key);
+    if (pair == processor.end() || !pair->is_array() || pair->size() != 2) {
+      return malformed(fmt::format("post_processor: {} is not a token and its id", key));
+    }
+    ASSIGN_OR_RETURN(const int32_t id, checked_id((*pair)[1], "post_processor"));
+    ids->push_back(id);
+  }
+  return {};
+}
+
 Result<void> read_post_processor(const Json& processor, TokenizerData& data, bool in_sequence) {
   if (processor.is_null()) return {};
-  const std::string type = text_of(processor, "type");
+  const std::string type = json_text(processor, "type");
   if (type == "ByteLevel") return {};  // moves offsets only
-  if (type == "TemplateProcessing") {
+  if (type == "TemplateProcessing" || type == "BertProcessing" || type == "RobertaProcessing") {
     if (!data.prefix_ids.empty() || !data.suffix_ids.empty()) {
-      return unsupported("post_processor", "more than one TemplateProcessing");
+      return unsupported("post_processor", "more than one that adds tokens");
     }
-    return read_template(processor, data);
+    return type == "TemplateProcessing" ? read_template(processor, data)
+                                        : read_cls_sep(processor, data);
   }
   const auto parts = processor.find("processors");
   if (type != "Sequence" || in_sequence || parts == processor.end() || !parts->is_array()) {
@@ -324,12 +247,6 @@ Result<void> read_post_processor(const Json& processor, TokenizerData& data, boo
   return {};
 }
 
-Result<void> read_decoder(const Json& decoder) {
-  const std::string type = text_of(decoder, "type");
-  if (decoder.is_null() || type == "ByteLevel") return {};
-  return unsupported("decoder", type);
-}
-
 Result<void> read_added_tokens(const Json& list, TokenizerData& data) {
   if (list.is_null()) return {};
   if (!list.is_array()) return malformed("added_tokens: not a list");
@@ -337,22 +254,47 @@ Result<void> read_added_tokens(const Json& list, TokenizerData& data) {
     if (!entry.is_object() || !entry.contains("id")) return malformed("added_tokens: bad entry");
     TokenizerData::AddedToken token;
     ASSIGN_OR_RETURN(token.id, checked_id(entry["id"], "added_tokens"));
-    token.content = text_of(entry, "content");
-    token.special = flag(entry, "special", false);
-    token.lstrip = flag(entry, "lstrip", false);
-    token.rstrip = flag(entry, "rstrip", false);
-    token.single_word = flag(entry, "single_word", false);
-    token.normalized = flag(entry, "normalized", false);
-    const auto at = static_cast<size_t>(token.id);
-    if (at < data.tokens.size() && !data.tokens[at].empty()) {
-      // The model may hold the token too, in its byte-level spelling.
-      std::string bytes;
-      alphabet().decode(token.content, bytes);
-      if (data.tokens[at] == bytes) data.tokens[at] = token.content;
-    }
+    token.content = json_text(entry, "content");
+    token.special = json_flag(entry, "special", false);
+    token.lstrip = json_flag(entry, "lstrip", false);
+    token.rstrip = json_flag(entry, "rstrip", false);
+    token.single_word = json_flag(entry, "single_word", false);
+    token.normalized = json_flag(entry, "normalized", false);
     data.added_tokens.push_back(std::move(token));
   }
   return {};
+}
+
+const Json& part_of(const Json& parts, const char* name) {
+  static const Json none;
+  const auto it = parts.find(name);
+  return it == parts.end() ? none : *it;
+}
+
+// The pre-tokenizer says what the model's tables are spelled in.
+Result<void> read_splits(const Json& parts, TokenizerData& data) {
+  RETURN_IF_ERROR(read_pre_tokenizer(part_of(parts, "pre_tokenizer"), data));
+  const bool bytes = std::any_of(data.splits.begin(), data.splits.end(), [](const SplitStep& step) {
+    return step.kind == SplitStep::Kind::kByteAlphabet;
+  });
+  data.model = bytes ? TokenizerData::Model::kByteMerges : TokenizerData::Model::kCharacterMerges;
+  return {};
+}
+
+Result<void> read_rest(const Json& parts, TokenizerData& data) {
+  const Json& post_processor = part_of(parts, "post_processor");
+  if (!post_processor.is_null() && !post_processor.is_object()) {
+    return malformed("post_processor: not an object");
+  }
+  RETURN_IF_ERROR(read_normalizer(part_of(parts, "normalizer"), data));
+  RETURN_IF_ERROR(read_post_processor(post_processor, data, false));
+  RETURN_IF_ERROR(read_decoder(part_of(parts, "decoder"), data));
+  if (data.decoders.empty()) {
+    const bool bytes = data.model == TokenizerData::Model::kByteMerges;
+    data.decoders.push_back(
+        {.kind = bytes ? DecoderStep::Kind::kByteLevel : DecoderStep::Kind::kJoinWithSpaces});
+  }
+  return read_added_tokens(part_of(parts, "added_tokens"), data);
 }
 
 }  // namespace
@@ -362,16 +304,25 @@ Result<TokenizerData> parse_tokenizer_json(std::string_view text) {
   JsonScanner in(text, 0);
   TokenizerData data;
   Json parts = Json::object();
+  std::optional<size_t> model_at;
   bool has_model = false;
   std::string key;
   if (!in.enter('{')) return in.error();
   while (in.next_member(key)) {
     if (key == "model" && in.peek() == '{') {
-      if (has_model) return malformed("model is given twice");
-      RETURN_IF_ERROR(read_model(in, data));
-      has_model = true;
+      if (model_at) return malformed("model is given twice");
+      model_at = in.offset();
+      // Nearly every file has the pre-tokenizer first; then the tables are walked only once.
+      if (parts.contains("pre_tokenizer")) {
+        RETURN_IF_ERROR(read_splits(parts, data));
+        RETURN_IF_ERROR(read_model(in, data));
+        has_model = true;
+      } else {
+        in.skip_value();
+      }
     } else if (key == "added_tokens" || key == "normalizer" || key == "pre_tokenizer" ||
                key == "post_processor" || key == "decoder") {
+      if (parts.contains(key)) return malformed(key + " is given twice");
       const std::string_view value = in.skip_value();
       if (in.failed()) break;
       ASSIGN_OR_RETURN(parts[key], parse_json(value));
@@ -380,17 +331,13 @@ Result<TokenizerData> parse_tokenizer_json(std::string_view text) {
     }
   }
   if (in.failed() || !in.at_end()) return in.error();
-  if (!has_model) return malformed("no model");
-  for (const char* name : {"normalizer", "pre_tokenizer", "post_processor", "decoder"}) {
-    if (!absent(parts, name) && !parts[name].is_object()) {
-      return malformed(fmt::format("{}: not an object", name));
-    }
+  if (!model_at) return malformed("no model");
+  if (!has_model) {
+    RETURN_IF_ERROR(read_splits(parts, data));
+    JsonScanner model(text, *model_at);
+    RETURN_IF_ERROR(read_model(model, data));
   }
-  RETURN_IF_ERROR(read_normalizer(parts["normalizer"], data));
-  RETURN_IF_ERROR(read_pre_tokenizer(parts["pre_tokenizer"], data));
-  RETURN_IF_ERROR(read_post_processor(parts["post_processor"], data, false));
-  RETURN_IF_ERROR(read_decoder(parts["decoder"]));
-  RETURN_IF_ERROR(read_added_tokens(parts["added_tokens"], data));
+  RETURN_IF_ERROR(read_rest(parts, data));
   return data;
 }
 

@@ -31,7 +31,7 @@ TEST(TokenizerJson, ReadsVocabularyMergesAndAddedTokens) {
   EXPECT_EQ(data->merges, (std::vector<std::pair<int32_t, int32_t>>{{1, 0}}));
   ASSERT_EQ(data->added_tokens.size(), 1U);
   EXPECT_EQ(data->added_tokens[0].content, "<s>");
-  EXPECT_FALSE(data->split_pattern.empty());
+  EXPECT_EQ(data->splits.size(), 2U);
 }
 
 TEST(TokenizerJson, ReadsMergesAsPairsAndTablesInAnyOrder) {
@@ -69,19 +69,54 @@ TEST(TokenizerJson, NamesTheComponentItDoesNotSupport) {
     EXPECT_EQ(data.error().code, ErrorCode::kUnsupported) << data.error().message;
     return data.error().message;
   };
-  EXPECT_NE(message("normalizer", R"({"type": "Lowercase"})").find("Lowercase"), std::string::npos);
-  EXPECT_NE(message("pre_tokenizer", R"({"type": "Metaspace"})").find("Metaspace"),
+  EXPECT_NE(message("normalizer", R"({"type": "Precompiled"})").find("Precompiled"),
             std::string::npos);
-  EXPECT_NE(message("pre_tokenizer", "null").find("null"), std::string::npos);
-  EXPECT_NE(message("post_processor", R"({"type": "BertProcessing"})").find("BertProcessing"),
+  EXPECT_NE(message("pre_tokenizer", R"({"type": "UnicodeScripts"})").find("UnicodeScripts"),
             std::string::npos);
+  EXPECT_NE(message("post_processor", R"({"type": "Martian"})").find("Martian"), std::string::npos);
   EXPECT_NE(message("decoder", R"({"type": "WordPiece"})").find("WordPiece"), std::string::npos);
   EXPECT_NE(message("model", R"({"type": "Unigram", "vocab": [["a", 0.5]]})").find("Unigram"),
             std::string::npos);
-  EXPECT_NE(message("model", R"({"type": "BPE", "byte_fallback": true, "vocab": {"a": 0},
+  EXPECT_NE(message("model", R"({"type": "BPE", "dropout": 0.5, "vocab": {"a": 0},
                                  "merges": []})")
-                .find("byte_fallback"),
+                .find("dropout"),
             std::string::npos);
+}
+
+TEST(TokenizerJson, ReadsVocabulariesOfCharacters) {
+  const char* text = R"({"model": {"type": "BPE", "vocab": {"<unk>": 0, "\u0120": 1, "a": 2,
+      "a\u0120": 3}, "merges": ["a \u0120"], "unk_token": "<unk>", "fuse_unk": true,
+      "byte_fallback": true}, "pre_tokenizer": null})";
+  const auto data = parse_tokenizer_json(text);
+  ASSERT_TRUE(data.ok()) << data.error().message;
+  EXPECT_EQ(data->model, TokenizerData::Model::kCharacterMerges);
+  EXPECT_EQ(data->tokens[3], "a\u0120");
+  EXPECT_EQ(data->unk_id, 0);
+  EXPECT_TRUE(data->fuse_unk);
+  EXPECT_TRUE(data->byte_fallback);
+}
+
+TEST(TokenizerJson, ATokenSpelledOutsideTheByteAlphabetIsNotFoundInText) {
+  // "\u2122" as itself, and its three bytes in the alphabet: only the second is what text becomes.
+  Json json = small();
+  json["model"] = *parse_json(R"({"type": "BPE", "ignore_merges": true, "merges": [],
+      "vocab": {"\u2122": 0, "\u00e2\u0126\u00a2": 1, "a": 2}})");
+  auto data = parse(json);
+  ASSERT_TRUE(data.ok()) << data.error().message;
+  const auto tokenizer = Tokenizer::create(*std::move(data));
+  ASSERT_TRUE(tokenizer.ok());
+  EXPECT_EQ((*tokenizer)->encode("\u2122", {}).value(), std::vector<int32_t>{1});
+  EXPECT_EQ((*tokenizer)->decode({0}, false), "\u2122");
+}
+
+TEST(TokenizerJson, ReadsTheEndsOfARobertaTokenizer) {
+  Json json = small();
+  json["post_processor"] =
+      *parse_json(R"({"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0]})");
+  const auto data = parse(json);
+  ASSERT_TRUE(data.ok()) << data.error().message;
+  EXPECT_EQ(data->prefix_ids, std::vector<int32_t>{0});
+  EXPECT_EQ(data->suffix_ids, std::vector<int32_t>{2});
 }
 
 TEST(TokenizerJson, RefusesWhatIsMalformed) {

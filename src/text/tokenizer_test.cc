@@ -26,6 +26,31 @@ TEST(Tokenizer, GivesTheIdsOfTheReferenceForEveryGoldenText) {
   }
 }
 
+TEST(Tokenizer, GivesIdsAndTextsOfTheReferenceForEverySortOfCharacterVocabulary) {
+  ASSERT_GE(golden_components()["tokenizers"].size(), 4U);
+  for (const Json& golden : golden_components()["tokenizers"]) {
+    const auto tokenizer = make_tokenizer_of(golden["tokenizer"]);
+    for (const Json& wanted : golden["cases"]) {
+      const auto text = wanted["text"].get<std::string>();
+      const auto ids = tokenizer->encode(text, {});
+      ASSERT_TRUE(ids.ok()) << text;
+      EXPECT_EQ(*ids, wanted["ids"].get<Ids>()) << text;
+      EXPECT_EQ(tokenizer->decode(*ids, true), wanted["decoded"].get<std::string>()) << text;
+    }
+  }
+}
+
+TEST(Tokenizer, AddedTokensDecodeByTheirOwnContent) {
+  // In the byte-level alphabet "\u00E9" spells the byte 0xE9, and "\u2581" is no byte at all.
+  TokenizerData data{.tokens = byte_tokens()};
+  data.added_tokens = {{.id = 256, .content = "\u00E9"}, {.id = 257, .content = "<\u2581>"}};
+  data.decoders = {{.kind = DecoderStep::Kind::kByteLevel}};
+  const auto tokenizer = Tokenizer::create(std::move(data));
+  ASSERT_TRUE(tokenizer.ok());
+  EXPECT_EQ((*tokenizer)->decode({256, 257}, false), "\uFFFD<\u2581>");
+  EXPECT_EQ((*tokenizer)->encode("\u00E9<\u2581>", {}).value(), (Ids{256, 257}));
+}
+
 TEST(Tokenizer, TextOfASpecialTokenNeverBecomesThatTokenUnlessAsked) {
   const auto tokenizer = make_golden_tokenizer();
   const int32_t end_of_turn = tokenizer->token_id("<|eot_id|>");
@@ -71,7 +96,7 @@ TEST(Tokenizer, DecodeSkipsIdsOutsideTheVocabularyAndMarksBrokenCharacters) {
 
 TEST(Tokenizer, ComposesTextWhenTheVocabularyAsksForNfc) {
   TokenizerData data{.tokens = byte_tokens()};
-  data.normalize_nfc = true;
+  data.normalizers = {{.kind = NormalizerStep::Kind::kNfc}};
   const auto tokenizer = Tokenizer::create(std::move(data));
   ASSERT_TRUE(tokenizer.ok());
   const auto ids = (*tokenizer)->encode("e\u0301", {});

@@ -134,17 +134,47 @@ size_t append_utf8_lossy(std::string_view bytes, std::string& out) {
   return offset;
 }
 
-std::string normalize_nfc(std::string_view text) {
+std::string normalize_unicode(std::string_view text, NormalForm form) {
   if (skip_ascii(text, 0) == text.size()) return std::string(text);
+  const bool composed = form == NormalForm::kNfc || form == NormalForm::kNfkc;
+  const bool compatible = form == NormalForm::kNfkc || form == NormalForm::kNfkd;
+  const int options = UTF8PROC_STABLE | (composed ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) |
+                      (compatible ? UTF8PROC_COMPAT : 0);
   utf8proc_uint8_t* mapped = nullptr;
-  const utf8proc_ssize_t length =
-      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                   static_cast<utf8proc_ssize_t>(text.size()), &mapped,
-                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  const utf8proc_ssize_t length = utf8proc_map(
+      reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+      static_cast<utf8proc_ssize_t>(text.size()), &mapped, static_cast<utf8proc_option_t>(options));
   if (length < 0) return std::string(text);
   std::string result(reinterpret_cast<const char*>(mapped), static_cast<size_t>(length));
   std::free(mapped);
   return result;
+}
+
+std::string without_marks(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t offset = 0; offset < text.size();) {
+    const size_t start = offset;
+    const utf8proc_category_t category = category_of(next_code_point(text, offset));
+    if (category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME) continue;
+    out.append(text.substr(start, offset - start));
+  }
+  return out;
+}
+
+std::string_view strip_white_space(std::string_view text, bool left, bool right) {
+  size_t begin = 0, end = 0;
+  bool inside = false;
+  for (size_t offset = 0; offset < text.size();) {
+    const size_t start = offset;
+    if (is_white_space(next_code_point(text, offset))) continue;
+    if (!inside) begin = start;
+    inside = true;
+    end = offset;
+  }
+  if (!inside) return left || right ? std::string_view() : text;
+  if (!right) end = text.size();
+  return text.substr(left ? begin : 0, end - (left ? begin : 0));
 }
 
 bool is_white_space(char32_t c) {
@@ -191,6 +221,20 @@ bool is_decimal_digit(char32_t code_point) {
   return category_of(code_point) == UTF8PROC_CATEGORY_ND;
 }
 
+bool is_numeric(char32_t code_point) {
+  const utf8proc_category_t category = category_of(code_point);
+  return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
+}
+
+bool is_punctuation(char32_t code_point) {
+  if (code_point < 0x80) {
+    return code_point > ' ' && code_point < 0x7F && !is_letter(code_point) &&
+           !is_decimal_digit(code_point);
+  }
+  const utf8proc_category_t category = category_of(code_point);
+  return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+}
+
 bool is_printable(char32_t code_point) {
   if (code_point == ' ') return true;
   switch (category_of(code_point)) {
@@ -226,6 +270,7 @@ std::string to_lower(std::string_view text) {
   for (size_t offset = 0; offset < text.size();) {
     const char32_t c = next_code_point(text, offset);
     append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<int32_t>(c))));
+    if (c == 0x130) append_utf8(out, 0x307);  // the one letter whose full mapping is longer
   }
   return out;
 }

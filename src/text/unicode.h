@@ -28,8 +28,13 @@ int64_t count_code_points(std::string_view text);
 // used: all of them, except an unfinished character at the end, which the caller keeps.
 size_t append_utf8_lossy(std::string_view bytes, std::string& out);
 
-// Normalisation form C of a valid UTF-8 text.
-std::string normalize_nfc(std::string_view text);
+enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
+// A valid UTF-8 text in a normalisation form (Unicode Standard Annex 15).
+std::string normalize_unicode(std::string_view text, NormalForm form);
+// A valid UTF-8 text without its combining marks (categories M*).
+std::string without_marks(std::string_view text);
+// A valid UTF-8 text without the White_Space at its ends.
+std::string_view strip_white_space(std::string_view text, bool left, bool right);
 
 // Python's str.isspace for one character.
 bool is_python_space(char32_t code_point);
@@ -42,6 +47,9 @@ bool is_upper(char32_t code_point);
 bool is_lower(char32_t code_point);
 bool is_letter(char32_t code_point);
 bool is_decimal_digit(char32_t code_point);
+bool is_numeric(char32_t code_point);  // categories N*
+// Categories P*, and the signs that ASCII counts as punctuation ($ + < = > ^ ` | ~).
+bool is_punctuation(char32_t code_point);
 // Python's str.isprintable for one character.
 bool is_printable(char32_t code_point);
 

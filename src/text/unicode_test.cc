@@ -59,10 +59,28 @@ TEST(Unicode, KnowsSpacesOfPythonAndOfUnicode) {
   EXPECT_TRUE(is_python_space(0x1C));
 }
 
+TEST(Unicode, StripsWhiteSpaceOfTheSidesAskedFor) {
+  EXPECT_EQ(strip_white_space("\u3000 a b \n", true, false), "a b \n");
+  EXPECT_EQ(strip_white_space("\u3000 a b \n", false, true), "\u3000 a b");
+  EXPECT_EQ(strip_white_space(" \n", true, true), "");
+  EXPECT_EQ(strip_white_space(" ", false, false), " ");
+}
+
+TEST(Unicode, KnowsNumbersAndPunctuation) {
+  for (const char32_t c : {U'5', U'²', U'½', U'Ⅷ', U'٣'}) EXPECT_TRUE(is_numeric(c));
+  for (const char32_t c : {U'$', U'+', U'~', U'_', U'—', U'。'}) EXPECT_TRUE(is_punctuation(c));
+  EXPECT_FALSE(is_punctuation(U'€'));
+  EXPECT_FALSE(is_punctuation(U'5'));
+}
+
 TEST(Unicode, MapsCaseAndComposes) {
   EXPECT_EQ(to_upper("straße é я"), "STRASSE É Я");
-  EXPECT_EQ(to_lower("ÀÉ Я"), "àé я");
-  EXPECT_EQ(normalize_nfc("e\u0301 \u1112\u1161\u11AB"), "é 한");
+  EXPECT_EQ(to_lower("ÀÉ Я İ"), "àé я i\u0307");
+  EXPECT_EQ(normalize_unicode("e\u0301 \u1112\u1161\u11AB", NormalForm::kNfc), "é 한");
+  EXPECT_EQ(normalize_unicode("é 한", NormalForm::kNfd), "e\u0301 \u1112\u1161\u11AB");
+  EXPECT_EQ(normalize_unicode("ﬁ①", NormalForm::kNfkc), "fi1");
+  EXPECT_EQ(normalize_unicode("ﬁé", NormalForm::kNfkd), "fie\u0301");
+  EXPECT_EQ(without_marks("e\u0301a\u0903"), "ea");
   EXPECT_EQ(count_code_points("a한😀"), 3);
 }
 
