@@ -1,21 +1,23 @@
 #!/usr/bin/env python3
-"""Make the tiny random Llama checkpoints and their expected outputs under tests/golden/models.
+"""Make the tiny random checkpoints and their expected outputs under tests/golden/models.
 
     python3 tools/make_golden.py [--out tests/golden/models] [--only NAME]
 
-Needs torch, transformers and safetensors (any version that knows Llama 3's rope scaling; the files
-in the repository were made with torch 2.15 and transformers 5.23). Each folder is one variant: a
-config.json in one of the spellings that Transformers has used, the weights, and expected.json:
+Needs torch, transformers and safetensors (the files in the repository were made with torch 2.15 and
+transformers 5.23, those of the families with 5.24). Each folder is one variant: a config.json in one
+of the spellings that Transformers has used, the weights, and expected.json:
 
-    prompt     token ids, longer than original_max_position_embeddings
+    prompt     token ids, longer than windows and original_max_position_embeddings
     positions  prompt positions whose logits are given
     logits     [len(positions)][vocab_size], float32 arithmetic, before any sampling
     greedy     the most likely continuation of the prompt, token by token
     margin     the smallest lead of a greedy token over the second best; above 1e-3, so that
                rounding cannot change the continuation
+    max_model_len  the longest sequence that the model is to be run with, where that decides its
+               rotary factors
 
 Weights are drawn much larger than a trained model's, so that every feature (scaling of rope, biases,
-grouping of heads, epsilon) moves the logits far more than rounding does; the tests flip each feature
+grouping of heads, epsilon, windows, caps, factors) moves the logits far more than rounding does; the tests flip each feature
 and ask for a difference. Output is the same on every run of the same library versions.
 """
 import argparse
@@ -25,8 +27,8 @@ import pathlib
 import shutil
 
 import torch
+import transformers
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM
 
 BASE = dict(
     architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=300, hidden_size=64,
@@ -50,13 +52,72 @@ VARIANTS = {
     "f16": (dict(num_key_value_heads=1, torch_dtype="float16"), torch.float16, 1),
     "sharded": (dict(num_attention_heads=8), torch.float32, 3),
 }
+# The families: small enough for many, with windows and original contexts shorter than the prompt.
+SMALL = dict(
+    vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+    num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=0.02, rope_theta=10000.0,
+    hidden_act="silu", tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+    torch_dtype="bfloat16")
+GEMMA = dict(SMALL, head_dim=16, hidden_act=None, hidden_activation="gelu_pytorch_tanh",
+             tie_word_embeddings=True, sliding_window=16)
+PHI3 = dict(SMALL, architectures=["Phi3ForCausalLM"], model_type="phi3", num_attention_heads=2,
+            num_key_value_heads=1, partial_rotary_factor=0.75)
+FACTORS = dict(short_factor=[1.0, 1.25, 1.5, 2.0, 2.5, 3.0], long_factor=[1.0, 2.0, 4.0, 6.0, 7.0, 9.0])
+GEMMA3_TEXT = dict(GEMMA, model_type="gemma3_text", query_pre_attn_scalar=20)
+FAMILIES = {
+    "mistral": dict(SMALL, architectures=["MistralForCausalLM"], model_type="mistral", head_dim=12,
+                    sliding_window=16),
+    "qwen2": dict(SMALL, architectures=["Qwen2ForCausalLM"], model_type="qwen2",
+                  tie_word_embeddings=True, use_sliding_window=True, sliding_window=16,
+                  max_window_layers=1,
+                  rope_scaling=dict(type="yarn", factor=4.0, original_max_position_embeddings=32)),
+    "qwen3": dict(SMALL, architectures=["Qwen3ForCausalLM"], model_type="qwen3", head_dim=16,
+                  rope_theta=None, rope_parameters=dict(rope_type="default", rope_theta=5000.0),
+                  use_sliding_window=True, sliding_window=20,
+                  layer_types=["sliding_attention", "full_attention"]),
+    "phi3": dict(PHI3, original_max_position_embeddings=32,
+                 rope_scaling=dict(FACTORS, type="longrope")),
+    "phi3_short": dict(PHI3, rope_theta=None, partial_rotary_factor=None, sliding_window=24,
+                       rope_parameters=dict(FACTORS, rope_type="longrope", rope_theta=10000.0,
+                                            partial_rotary_factor=0.75,
+                                            original_max_position_embeddings=128),
+                       original_max_position_embeddings=128),
+    "gemma2": dict(GEMMA, architectures=["Gemma2ForCausalLM"], model_type="gemma2",
+                   query_pre_attn_scalar=24, attn_logit_softcapping=6.0,
+                   final_logit_softcapping=20.0),
+    "gemma3": dict(GEMMA3_TEXT, architectures=["Gemma3ForCausalLM"], rope_theta=50000.0,
+                   rope_scaling=dict(rope_type="linear", factor=8.0), rope_local_base_freq=500.0,
+                   sliding_window_pattern=2),
+    "gemma3_multimodal": dict(
+        architectures=["Gemma3ForConditionalGeneration"], model_type="gemma3",
+        torch_dtype="bfloat16", eos_token_id=[2, 3], boi_token_index=4, eoi_token_index=5,
+        image_token_index=0, mm_tokens_per_image=1,
+        text_config=dict(GEMMA3_TEXT, rope_theta=None,
+                         layer_types=["sliding_attention", "full_attention"],
+                         rope_parameters=dict(
+                             sliding_attention=dict(rope_type="default", rope_theta=300.0),
+                             full_attention=dict(rope_type="linear", factor=4.0,
+                                                 rope_theta=20000.0))),
+        vision_config=dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+                           num_attention_heads=1, image_size=4, patch_size=2)),
+    "smollm3": dict(SMALL, architectures=["SmolLM3ForCausalLM"], model_type="smollm3",
+                    tie_word_embeddings=None, no_rope_layer_interval=2),
+    "granite": dict(SMALL, architectures=["GraniteForCausalLM"], model_type="granite",
+                    tie_word_embeddings=True, attention_bias=True, embedding_multiplier=4.0,
+                    residual_multiplier=0.6, attention_multiplier=0.2, logits_scaling=2.0),
+}
+MAX_MODEL_LEN = {"phi3_short": 128}
 PROMPT_TOKENS, GREEDY_TOKENS, MIN_MARGIN = 72, 24, 2e-3
 POSITIONS = [0, 1, 15, 40, 71]
 
 
+def without_nones(config):
+    return {key: without_nones(value) if isinstance(value, dict) else value
+            for key, value in config.items() if value is not None}
+
+
 def make_config(changes):
-    config = dict(BASE, **changes)
-    return {key: value for key, value in config.items() if value is not None}
+    return without_nones(dict(BASE, **changes))
 
 
 def make_weights(c, generator):
@@ -87,6 +148,33 @@ def make_weights(c, generator):
     return weights
 
 
+def draw_parameters(folder, generator):
+    """Random values for the parameters that Transformers gives the model of folder/config.json, the
+    language model's alone."""
+    config = transformers.AutoConfig.from_pretrained(folder)
+    model_class = getattr(transformers, config.architectures[0])
+    text = config.get_text_config()
+    weights = {}
+    for name, parameter in model_class(config).state_dict().items():
+        if "vision" in name or "multi_modal" in name:
+            continue
+        if text.tie_word_embeddings and name == "lm_head.weight":
+            continue
+        values = torch.randn(parameter.shape, generator=generator)
+        gemma = "gemma" in config.model_type
+        if "norm" in name:
+            # Without strong blocks, Gemma's large embeddings would only repeat the last token.
+            mean = (2 if "post_" in name else 0) if gemma else 1
+            weights[name] = mean + values * 0.25
+        elif "embed_tokens" in name and (gemma or config.model_type == "granite"):
+            weights[name] = values * 0.15
+        elif parameter.ndim == 1 or "embed_tokens" in name or "lm_head" in name:
+            weights[name] = values * 0.4
+        else:
+            weights[name] = values * 1.5 / math.sqrt(parameter.shape[1])
+    return weights
+
+
 def save_weights(folder, weights, num_files):
     def save(name, part):
         save_file(part, folder / name, metadata={"format": "pt"})
@@ -110,8 +198,9 @@ def write_json(path, value):
 
 @torch.no_grad()
 def expected_outputs(folder, prompt):
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32,
-                                                 attn_implementation="eager").eval()
+    name = json.loads((folder / "config.json").read_text())["architectures"][0]
+    model = getattr(transformers, name).from_pretrained(folder, dtype=torch.float32,
+                                                        attn_implementation="eager").eval()
     tokens, margin, prompt_logits = list(prompt), math.inf, None
     for _ in range(GREEDY_TOKENS):
         logits = model(torch.tensor([tokens]), use_cache=False).logits[0]
@@ -125,19 +214,21 @@ def expected_outputs(folder, prompt):
                 logits=rows)
 
 
-def make_variant(folder, index, changes, dtype, num_files):
-    config = make_config(changes)
+def make_variant(folder, index, config, dtype, num_files, extra):
+    vocab_size = config.get("text_config", config)["vocab_size"]
     for attempt in range(100):
         generator = torch.Generator().manual_seed(1000 * index + attempt)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        weights = {k: v.to(dtype).contiguous() for k, v in make_weights(config, generator).items()}
         write_json(folder / "config.json", config)
-        save_weights(folder, weights, num_files)
-        prompt = torch.randint(3, config["vocab_size"], (PROMPT_TOKENS,), generator=generator)
-        outputs = expected_outputs(folder, prompt.tolist())
-        # A continuation that soon repeats itself tests little.
-        if outputs["margin"] > MIN_MARGIN and len(set(outputs["greedy"])) > GREEDY_TOKENS // 2:
+        weights = (make_weights(config, generator) if config["model_type"] == "llama"
+                   else draw_parameters(folder, generator))
+        save_weights(folder, {k: v.to(dtype).contiguous() for k, v in weights.items()}, num_files)
+        prompt = torch.randint(3, vocab_size, (PROMPT_TOKENS,), generator=generator)
+        outputs = dict(expected_outputs(folder, prompt.tolist()), **extra)
+        # A continuation that soon repeats itself tests little; with large tied embeddings all do.
+        min_distinct = GREEDY_TOKENS // (2 if config["model_type"] == "llama" else 4)
+        if outputs["margin"] > MIN_MARGIN and len(set(outputs["greedy"])) > min_distinct:
             write_json(folder / "expected.json", outputs)
             return attempt, outputs["margin"]
     raise SystemExit(f"{folder}: no seed gives a margin above {MIN_MARGIN}")
@@ -146,12 +237,17 @@ def make_variant(folder, index, changes, dtype, num_files):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("tests/golden/models"))
-    parser.add_argument("--only", choices=VARIANTS)
+    parser.add_argument("--only", choices=[*VARIANTS, *FAMILIES])
     args = parser.parse_args()
     torch.set_num_threads(1)
-    for index, (name, variant) in enumerate(VARIANTS.items()):
+    variants = {name: (make_config(changes), dtype, num_files)
+                for name, (changes, dtype, num_files) in VARIANTS.items()}
+    variants.update({name: (without_nones(config), torch.bfloat16, 1)
+                     for name, config in FAMILIES.items()})
+    for index, (name, variant) in enumerate(variants.items()):
         if args.only in (None, name):
-            attempt, margin = make_variant(args.out / name, index, *variant)
+            extra = {"max_model_len": MAX_MODEL_LEN[name]} if name in MAX_MODEL_LEN else {}
+            attempt, margin = make_variant(args.out / name, index, *variant, extra)
             print(f"{name}: attempt {attempt}, margin {margin:.4f}")
 
 

@@ -3,139 +3,16 @@
 
 #include <fmt/core.h>
 
-#include <cmath>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <utility>
 
 #include "base/json.h"
+#include "model/config_fields.h"
+#include "model/family_config.h"
+#include "model/rope_config.h"
 
 namespace pagoda {
 namespace {
-
-Error bad_value(std::string_view key, const Json& value, std::string_view wanted) {
-  return invalid_argument(fmt::format("config.json: \"{}\" is {}, wanted {}", key,
-                                      dump_json(value).substr(0, 80), wanted));
-}
-
-Error unsupported(std::string message) {
-  return {ErrorCode::kUnsupported, "config.json: " + std::move(message)};
-}
-
-// The member, or null where it is absent or JSON null, which Transformers takes as absent.
-const Json* member(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found == object.end() || found->is_null() ? nullptr : &*found;
-}
-
-// Reads numbers of one object. The first failure is kept and later reads change nothing, so that a
-// list of fields reads as a list.
-class Fields {
- public:
-  explicit Fields(const Json& object) : object_(object) {}
-
-  // A whole number in [low, high]. Without `fallback` the key must be there.
-  int32_t count(const char* key, int32_t low, int32_t high,
-                std::optional<int32_t> fallback = std::nullopt) {
-    const Json* value = member(object_, key);
-    if (value == nullptr) {
-      if (!fallback) fail(invalid_argument(fmt::format("config.json: no \"{}\"", key)));
-      return fallback.value_or(low);
-    }
-    const std::string wanted = fmt::format("a whole number in [{}, {}]", low, high);
-    if (!value->is_number_integer()) return fail(bad_value(key, *value, wanted)), low;
-    const bool huge =
-        value->is_number_unsigned() && value->get<uint64_t>() > static_cast<uint64_t>(INT64_MAX);
-    const int64_t number = huge ? INT64_MAX : value->get<int64_t>();
-    if (number < low || number > high) return fail(bad_value(key, *value, wanted)), low;
-    return static_cast<int32_t>(number);
-  }
-
-  // A finite number in [low, high].
-  double real(const char* key, double low, double high,
-              std::optional<double> fallback = std::nullopt) {
-    const Json* value = member(object_, key);
-    if (value == nullptr) {
-      if (!fallback) fail(invalid_argument(fmt::format("config.json: no \"{}\"", key)));
-      return fallback.value_or(low);
-    }
-    const std::string wanted = fmt::format("a number in [{}, {}]", low, high);
-    if (!value->is_number()) return fail(bad_value(key, *value, wanted)), low;
-    const double number = value->get<double>();
-    if (!(number >= low && number <= high)) return fail(bad_value(key, *value, wanted)), low;
-    return number;
-  }
-
-  bool flag(const char* key, bool fallback) {
-    const Json* value = member(object_, key);
-    if (value == nullptr) return fallback;
-    if (!value->is_boolean()) return fail(bad_value(key, *value, "true or false")), fallback;
-    return value->get<bool>();
-  }
-
-  std::string text(const char* key, std::string fallback) {
-    const Json* value = member(object_, key);
-    if (value == nullptr) return fallback;
-    if (!value->is_string()) return fail(bad_value(key, *value, "a string")), fallback;
-    return value->get<std::string>();
-  }
-
-  void fail(Error error) {
-    if (!error_) error_ = std::move(error);
-  }
-  Result<void> status() const { return error_ ? Result<void>(*error_) : Result<void>(); }
-
- private:
-  const Json& object_;
-  std::optional<Error> error_;
-};
-
-constexpr int32_t kMaxPositions = 1 << 24;
-
-Result<RopeConfig> parse_rope(const Json& root, int32_t max_positions) {
-  static const Json kEmpty = Json::object();
-  // Transformers 5 has one object for all; before, the base stood outside and the rest in
-  // rope_scaling, null for the plain kind.
-  const Json* parameters = member(root, "rope_parameters");
-  const Json* scaling = parameters != nullptr ? parameters : member(root, "rope_scaling");
-  if (scaling != nullptr && !scaling->is_object()) {
-    return bad_value(parameters != nullptr ? "rope_parameters" : "rope_scaling", *scaling,
-                     "an object");
-  }
-  Fields outer(root);
-  Fields fields(scaling != nullptr ? *scaling : kEmpty);
-  if (fields.real("partial_rotary_factor", 0.0, 1.0, 1.0) != 1.0) {
-    return unsupported("\"partial_rotary_factor\": heads that turn in part");
-  }
-  RopeConfig rope;
-  const double outer_theta = outer.real("rope_theta", 1.0, 1e12, 10000.0);
-  rope.theta = fields.real("rope_theta", 1.0, 1e12, outer_theta);
-  const std::string type = fields.text("rope_type", fields.text("type", "default"));
-  if (type == "linear") {
-    rope.type = RopeType::kLinear;
-    rope.factor = fields.real("factor", 1.0, 1e6);
-  } else if (type == "llama3") {
-    rope.type = RopeType::kLlama3;
-    rope.factor = fields.real("factor", 1.0, 1e6);
-    rope.low_freq_factor = fields.real("low_freq_factor", 1e-6, 1e6);
-    rope.high_freq_factor = fields.real("high_freq_factor", 1e-6, 1e6);
-    rope.original_max_position_embeddings =
-        fields.count("original_max_position_embeddings", 1, kMaxPositions, max_positions);
-    if (rope.high_freq_factor <= rope.low_freq_factor) {
-      fields.fail(
-          invalid_argument(fmt::format("config.json: \"high_freq_factor\" is {}, wanted more than "
-                                       "\"low_freq_factor\", which is {}",
-                                       rope.high_freq_factor, rope.low_freq_factor)));
-    }
-  } else if (type != "default") {
-    RETURN_IF_ERROR(fields.status());
-    return unsupported(fmt::format("rope type \"{}\"; supported are default, linear and llama3",
-                                   type.substr(0, 80)));
-  }
-  RETURN_IF_ERROR(outer.status());
-  RETURN_IF_ERROR(fields.status());
-  return rope;
-}
 
 // "eos_token_id" is a number or a list of numbers.
 Result<std::vector<int32_t>> parse_eos(const Json& root, int32_t vocab_size) {
@@ -172,19 +49,43 @@ Result<std::string> parse_architecture(const Json& root) {
   return (*names)[0].get<std::string>();
 }
 
-}  // namespace
+// The object with the language model's keys: that of a multimodal model stands in "text_config".
+// What is absent comes from the family.
+Json text_model_keys(const Json& root, const std::string& architecture) {
+  Json keys = family_defaults(architecture);
+  const Json* text = member(root, "text_config");
+  const auto copy = [&keys](const Json& from) {
+    for (const auto& [key, value] : from.items()) keys[key] = value;
+  };
+  if (text == nullptr || !text->is_object()) {
+    copy(root);
+    return keys;
+  }
+  copy(*text);
+  for (const char* key : {"eos_token_id", "bos_token_id", "quantization_config"}) {
+    if (member(root, key) != nullptr) keys[key] = root[key];
+  }
+  return keys;
+}
 
-Result<ModelConfig> parse_model_config(std::string_view json) {
-  auto parsed = parse_json(json, {.max_bytes = size_t{1} << 20});
-  if (!parsed) return Error{parsed.error().code, "config.json: " + parsed.error().message};
-  const Json root = std::move(parsed).value();
-  if (!root.is_object()) return invalid_argument("config.json: not a JSON object");
+Result<void> read_activation(Fields& fields, ModelConfig& config) {
+  const std::string key = fields.has("hidden_activation") ? "hidden_activation" : "hidden_act";
+  const std::string name = fields.text(key.c_str(), "silu");
+  RETURN_IF_ERROR(fields.status());
+  if (name == "silu" || name == "swish") {
+    config.activation = Activation::kSilu;
+  } else if (name == "gelu_pytorch_tanh" || name == "gelu_new") {
+    config.activation = Activation::kGeluTanh;
+  } else {
+    return unsupported(fmt::format("{} \"{}\"; supported are silu and gelu_pytorch_tanh", key,
+                                   name.substr(0, 80)));
+  }
+  return {};
+}
 
-  ModelConfig config;
-  ASSIGN_OR_RETURN(config.architecture, parse_architecture(root));
-  // The limits are several times those of the largest published models, and low enough for every
-  // product that is taken of them.
-  Fields fields(root);
+// The limits are several times those of the largest published models, and low enough for every
+// product that is taken of them.
+void read_sizes(Fields& fields, ModelConfig& config) {
   config.vocab_size = fields.count("vocab_size", 1, 1 << 22);
   config.hidden_size = fields.count("hidden_size", 1, 1 << 16);
   config.num_layers = fields.count("num_hidden_layers", 1, 1024);
@@ -196,11 +97,12 @@ Result<ModelConfig> parse_model_config(std::string_view json) {
   config.rms_norm_eps = static_cast<float>(fields.real("rms_norm_eps", 1e-30, 1.0, 1e-6));
   config.tie_word_embeddings = fields.flag("tie_word_embeddings", false);
   config.attention_bias = fields.flag("attention_bias", false);
+  config.output_bias = config.attention_bias;
   config.mlp_bias = fields.flag("mlp_bias", false);
   config.bos_token_id = fields.count("bos_token_id", -1, 1 << 22, -1);
-  const std::string activation = fields.text("hidden_act", "silu");
-  RETURN_IF_ERROR(fields.status());
+}
 
+Result<void> check_sizes(const ModelConfig& config) {
   if (config.num_heads % config.num_kv_heads != 0) {
     return invalid_argument(
         fmt::format("config.json: \"num_attention_heads\" {} is no multiple of "
@@ -215,15 +117,42 @@ Result<ModelConfig> parse_model_config(std::string_view json) {
     return invalid_argument(fmt::format("config.json: \"bos_token_id\" {} is not below {}",
                                         config.bos_token_id, config.vocab_size));
   }
-  if (activation != "silu") {
-    return unsupported(
-        fmt::format("hidden_act \"{}\"; supported is silu", activation.substr(0, 80)));
-  }
-  if (member(root, "quantization_config") != nullptr) {
-    return unsupported("\"quantization_config\": checkpoints that are already quantized");
-  }
-  ASSIGN_OR_RETURN(config.rope, parse_rope(root, config.max_position_embeddings));
-  ASSIGN_OR_RETURN(config.eos_token_ids, parse_eos(root, config.vocab_size));
+  return {};
+}
+
+// Quantized checkpoints are the checkpoint's to read, but for gpt-oss's MXFP4, which that model
+// reads by itself (model/moe.h) and alone.
+Result<void> check_quantization(const Json& keys, const std::string& architecture) {
+  const Json* quantization = member(keys, "quantization_config");
+  if (quantization == nullptr) return {};
+  const Json* method = quantization->is_object() ? member(*quantization, "quant_method") : nullptr;
+  const bool mxfp4 = method != nullptr && *method == "mxfp4";
+  if (mxfp4 == (architecture == "GptOssForCausalLM")) return {};
+  return unsupported("\"quantization_config\": this method for " + architecture.substr(0, 80));
+}
+
+}  // namespace
+
+Result<ModelConfig> parse_model_config(std::string_view json) {
+  auto parsed = parse_json(json, {.max_bytes = size_t{1} << 20});
+  if (!parsed) return Error{parsed.error().code, "config.json: " + parsed.error().message};
+  const Json root = std::move(parsed).value();
+  if (!root.is_object()) return invalid_argument("config.json: not a JSON object");
+
+  ModelConfig config;
+  ASSIGN_OR_RETURN(config.architecture, parse_architecture(root));
+  const Json keys = text_model_keys(root, config.architecture);
+  Fields fields(keys);
+  read_sizes(fields, config);
+  RETURN_IF_ERROR(fields.status());
+  RETURN_IF_ERROR(check_sizes(config));
+  RETURN_IF_ERROR(read_activation(fields, config));
+  RETURN_IF_ERROR(check_quantization(keys, config.architecture));
+  config.layers.resize(static_cast<size_t>(config.num_layers));
+  read_family(fields, config);
+  RETURN_IF_ERROR(fields.status());
+  RETURN_IF_ERROR(read_rope(keys, config));
+  ASSIGN_OR_RETURN(config.eos_token_ids, parse_eos(keys, config.vocab_size));
   return config;
 }
 

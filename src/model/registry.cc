@@ -4,14 +4,27 @@
 
 #include <array>
 
-#include "model/llama.h"
+#include "model/decoder.h"
+#include "model/moe.h"
 
 namespace pagoda {
 namespace {
 
-constexpr std::array<Architecture, 1> kArchitectures = {{
-    {"LlamaForCausalLM", llama_weight_specs, make_llama},
-}};
+constexpr auto kArchitectures = std::to_array<Architecture>({
+    {"LlamaForCausalLM", dense_weight_specs, make_dense},
+    {"MistralForCausalLM", dense_weight_specs, make_dense},
+    {"Qwen2ForCausalLM", dense_weight_specs, make_dense},
+    {"Qwen3ForCausalLM", dense_weight_specs, make_dense},
+    {"Phi3ForCausalLM", dense_weight_specs, make_dense},
+    {"Gemma2ForCausalLM", dense_weight_specs, make_dense},
+    {"Gemma3ForCausalLM", dense_weight_specs, make_dense},
+    {"Gemma3ForConditionalGeneration", dense_weight_specs, make_dense},
+    {"SmolLM3ForCausalLM", dense_weight_specs, make_dense},
+    {"GraniteForCausalLM", dense_weight_specs, make_dense},
+    {"MixtralForCausalLM", moe_weight_specs, make_moe},
+    {"Qwen3MoeForCausalLM", moe_weight_specs, make_moe},
+    {"GptOssForCausalLM", moe_weight_specs, make_moe},
+});
 
 }  // namespace
 
@@ -26,9 +39,9 @@ Result<const Architecture*> find_architecture(const std::string& name) {
 }
 
 Result<int64_t> planned_weight_bytes(const ModelConfig& config, const WeightFormat& format,
-                                     const Backend& backend) {
+                                     const Backend& backend, const Checkpoint& checkpoint) {
   ASSIGN_OR_RETURN(const Architecture* architecture, find_architecture(config.architecture));
-  return planned_weight_bytes(architecture->weight_specs(config), format, backend);
+  return planned_weight_bytes(architecture->weight_specs(config), format, backend, checkpoint);
 }
 
 Result<std::unique_ptr<Model>> make_null_model(const ModelConfig& config) {

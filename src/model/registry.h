@@ -28,7 +28,7 @@ Result<const Architecture*> find_architecture(const std::string& name);
 // Device memory the weights will take, in bytes, without reading them: for the memory plan. Errors
 // as find_architecture.
 Result<int64_t> planned_weight_bytes(const ModelConfig& config, const WeightFormat& format,
-                                     const Backend& backend);
+                                     const Backend& backend, const Checkpoint& checkpoint);
 
 // A model whose weights have shapes but no contents, to be run on NullOps. Errors as
 // find_architecture.

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "model/test_config.h"
+
 namespace pagoda {
 namespace {
 
@@ -12,6 +14,17 @@ TEST(Registry, UnknownArchitectureIsNamedBesideTheKnownOnes) {
   EXPECT_EQ(found.error().code, ErrorCode::kUnsupported);
   EXPECT_NE(found.error().message.find("GPT2LMHeadModel"), std::string::npos);
   EXPECT_NE(found.error().message.find("LlamaForCausalLM"), std::string::npos);
+}
+
+TEST(Registry, EveryDenseFamilyMakesAModelOfAPlainConfig) {
+  for (const char* name :
+       {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM",
+        "Phi3ForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM",
+        "Gemma3ForConditionalGeneration", "SmolLM3ForCausalLM", "GraniteForCausalLM"}) {
+    const auto model = make_null_model(parsed(valid_config(name)));
+    ASSERT_TRUE(model.ok()) << name;
+    EXPECT_EQ((*model)->config().architecture, name);
+  }
 }
 
 TEST(Registry, EveryQuestionAboutAnUnknownArchitectureIsAnError) {

@@ -41,5 +41,46 @@ TEST(Rope, Llama3KeepsShortWavesDividesLongOnesAndBlendsBetween) {
   EXPECT_FLOAT_EQ(table.inv_freq[3], 0.001F / 8);
 }
 
+TEST(Rope, OnlyTheRotaryPartOfAHeadHasFrequencies) {
+  const RopeTable table = make_rope_table({.theta = 10000.0, .rotary_factor = 0.75}, 16);
+  ASSERT_EQ(table.inv_freq.size(), 6U);
+  EXPECT_FLOAT_EQ(table.inv_freq[3], 0.01F);
+}
+
+// Indices of 10 and of 1 turns within 2000 pi positions: ln(100) and ln(1000) of ln(10000), times
+// half of 8, are 2 and 3.
+TEST(Rope, YarnKeepsFastWavesDividesSlowOnesAndBlendsBetween) {
+  RopeConfig config = {.type = RopeType::kYarn,
+                       .theta = 10000.0,
+                       .factor = 4.0,
+                       .original_max_position_embeddings = 6283,
+                       .beta_fast = 10.0,
+                       .beta_slow = 1.0,
+                       .truncate = false,
+                       .attention_factor = 1.5};
+  const RopeTable table = make_rope_table(config, 8);
+  EXPECT_EQ(table.attention_factor, 1.5F);
+  EXPECT_FLOAT_EQ(table.inv_freq[0], 1.0F);
+  EXPECT_FLOAT_EQ(table.inv_freq[1], 0.1F);
+  EXPECT_NEAR(table.inv_freq[2], 0.01, 1e-5);
+  EXPECT_NEAR(table.inv_freq[3], 0.001 / 4, 1e-6);
+  config.beta_fast = 100.0;
+  EXPECT_NEAR(make_rope_table(config, 8).inv_freq[2], (0.01 + 0.01 / 4) / 2, 1e-5);
+}
+
+TEST(Rope, LongropeTakesTheListOfTheLongestSequenceForAll) {
+  RopeConfig config = {.type = RopeType::kLongRope,
+                       .theta = 10000.0,
+                       .original_max_position_embeddings = 100,
+                       .attention_factor = 1.25,
+                       .short_factors = {1, 2, 2, 2},
+                       .long_factors = {1, 4, 8, 8},
+                       .longest_sequence = 100};
+  EXPECT_FLOAT_EQ(make_rope_table(config, 8).inv_freq[1], 0.05F);
+  EXPECT_EQ(make_rope_table(config, 8).attention_factor, 1.25F);
+  config.longest_sequence = 101;
+  EXPECT_FLOAT_EQ(make_rope_table(config, 8).inv_freq[1], 0.025F);
+}
+
 }  // namespace
 }  // namespace pagoda

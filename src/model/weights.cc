@@ -9,14 +9,10 @@
 #include <utility>
 
 #include "backend/null_ops.h"
+#include "tensor/quantize.h"
 
 namespace pagoda {
 namespace {
-
-struct PendingWeight {
-  const WeightSpec* spec;
-  const CheckpointTensor* tensor;
-};
 
 Error missing_tensors(const std::vector<std::string>& names, const std::string& folder) {
   constexpr size_t kMaxShown = 3;
@@ -28,30 +24,21 @@ Error missing_tensors(const std::vector<std::string>& names, const std::string& 
   return invalid_argument(message);
 }
 
-Result<std::vector<PendingWeight>> match(const Checkpoint& checkpoint,
-                                         const std::vector<WeightSpec>& specs) {
-  std::vector<PendingWeight> pending;
+Result<std::vector<FoundWeight>> match(const Checkpoint& checkpoint,
+                                       const std::vector<WeightSpec>& specs) {
+  std::vector<FoundWeight> found;
   std::vector<std::string> missing;
   for (const WeightSpec& spec : specs) {
-    const CheckpointTensor* tensor = checkpoint.find(spec.name);
-    if (tensor == nullptr) {
-      missing.push_back(spec.name);
-      continue;
+    ASSIGN_OR_RETURN(std::optional<FoundWeight> weight, find_weight(checkpoint, spec));
+    if (weight) {
+      found.push_back(*std::move(weight));
+    } else {
+      missing.push_back(spec.name +
+                        (spec.alternatives.empty() ? "" : " or " + spec.alternatives[0].name));
     }
-    if (tensor->shape != spec.shape) {
-      return invalid_argument(fmt::format("tensor {} has shape {}, config.json asks for {}",
-                                          spec.name, to_string(tensor->shape),
-                                          to_string(spec.shape)));
-    }
-    if (!tensor->readable) {
-      return Error{ErrorCode::kUnsupported,
-                   fmt::format("tensor {} has dtype {}; supported are F32, BF16 and F16", spec.name,
-                               tensor->dtype_name)};
-    }
-    pending.push_back({&spec, tensor});
   }
-  if (!missing.empty()) return missing_tensors(missing, checkpoint.folder());
-  return pending;
+  if (!missing.empty()) return missing_tensors(missing, checkpoint.path());
+  return found;
 }
 
 // Buffers that Transformers once saved and now recomputes.
@@ -59,11 +46,13 @@ bool is_known_leftover(std::string_view name) {
   return name.ends_with(".rotary_emb.inv_freq");
 }
 
-void report_unused(const Checkpoint& checkpoint, const std::vector<WeightSpec>& specs,
+void report_unused(const Checkpoint& checkpoint, const std::vector<FoundWeight>& found,
                    const LoadCallbacks& callbacks) {
   if (!callbacks.note) return;
   std::unordered_set<std::string_view> used;
-  for (const WeightSpec& spec : specs) used.insert(spec.name);
+  for (const FoundWeight& weight : found) {
+    for (const CheckpointTensor* tensor : weight.tensors()) used.insert(tensor->name);
+  }
   int64_t num_unused = 0;
   const CheckpointTensor* first = nullptr;
   for (const CheckpointTensor& tensor : checkpoint.tensors()) {
@@ -75,20 +64,149 @@ void report_unused(const Checkpoint& checkpoint, const std::vector<WeightSpec>& 
                              num_unused, first->name));
 }
 
+bool is_quantized(DType dtype) {
+  return format_traits(dtype).block_elements > 1;
+}
+
+bool is_below_six_bits(DType dtype) {
+  const FormatTraits& format = format_traits(dtype);
+  return is_quantized(dtype) && format.block_bytes * 8 < format.block_elements * 6;
+}
+
+bool is_embedding_or_output(const WeightSpec& spec) {
+  return spec.name == "model.embed_tokens.weight" || spec.name == "lm_head.weight";
+}
+
+// gpt-oss's experts, whose format is no dtype of the file (model/weight_source.h).
+bool is_mxfp4_blocks(const CheckpointTensor& tensor) {
+  return tensor.dtype_name == "U8" && tensor.name.ends_with("_blocks");
+}
+
+// Counts what has been read, and asks whether to go on.
+struct Progress {
+  explicit Progress(const LoadCallbacks& to) : callbacks(to) {}
+  Result<void> add(int64_t num_bytes) {
+    done_bytes += num_bytes;
+    if (callbacks.progress && !callbacks.progress(done_bytes, total_bytes)) {
+      return Error{ErrorCode::kCancelled, "loading was stopped"};
+    }
+    return {};
+  }
+  const LoadCallbacks& callbacks;
+  int64_t done_bytes = 0;
+  int64_t total_bytes = 0;
+};
+
+// Reads a parameter's matrices, by way of the cache those that are to be converted to blocks.
+class MatrixReader {
+ public:
+  MatrixReader(const Checkpoint& checkpoint, Backend& backend, QuantizedCache* cache)
+      : checkpoint_(checkpoint), backend_(backend), cache_(cache) {}
+
+  // Matrix `index` of `found`, or a vector: valid until the next call.
+  Result<TensorView> read(const FoundWeight& found, int64_t index, DType dtype) {
+    if (!uses_cache(found, dtype)) return found.read(checkpoint_, index, scratch_);
+    const Shape& shape = found.spec().shape;
+    const int32_t rank = shape.rank();
+    const std::string name = fmt::format("{} {}", found.spec().name, index);
+    ASSIGN_OR_RETURN(const auto cached,
+                     cache_->find(name, dtype, {shape[rank - 2], shape[rank - 1]}, blocks_));
+    if (cached) return *cached;
+    ASSIGN_OR_RETURN(const TensorView floats, found.read(checkpoint_, index, scratch_));
+    ASSIGN_OR_RETURN(const TensorView view,
+                     quantize(floats, dtype, backend_.thread_pool(), blocks_));
+    cache_->add(name, view);
+    return view;
+  }
+
+  void prefetch(const CheckpointTensor& tensor) const {
+    if (cache_ == nullptr || !cache_->has_file()) checkpoint_.prefetch(tensor);
+  }
+
+ private:
+  bool uses_cache(const FoundWeight& found, DType dtype) const {
+    return cache_ != nullptr && is_quantized(dtype) && found.dtype() != dtype &&
+           found.spec().shape.rank() > 1;
+  }
+
+  const Checkpoint& checkpoint_;
+  Backend& backend_;
+  QuantizedCache* cache_;
+  FoundWeight::Scratch scratch_;
+  Buffer blocks_;
+};
+
+Result<WeightPtr> pack(MatrixReader& reader, const FoundWeight& found, DType dtype,
+                       Backend& backend, Progress& progress) {
+  const Shape& shape = found.spec().shape;
+  if (shape.rank() != 3) {
+    ASSIGN_OR_RETURN(const TensorView view, reader.read(found, 0, dtype));
+    ASSIGN_OR_RETURN(WeightPtr weight, backend.pack(view, dtype));
+    RETURN_IF_ERROR(progress.add(found.num_bytes()));
+    return weight;
+  }
+  const auto& tensors = found.tensors();
+  const int64_t matrix_bytes = found.num_bytes() / shape[0];
+  auto packed = backend.pack_stack(shape, dtype, [&](int64_t i) -> Result<TensorView> {
+    // Asked for matrix i, so the one before is packed.
+    if (i > 0) RETURN_IF_ERROR(progress.add(matrix_bytes));
+    const auto next = static_cast<size_t>(i) + 1;
+    if (next < tensors.size()) reader.prefetch(*tensors[next]);
+    return reader.read(found, i, dtype);
+  });
+  if (packed) RETURN_IF_ERROR(progress.add(found.num_bytes() - (shape[0] - 1) * matrix_bytes));
+  return packed;
+}
+
 }  // namespace
 
-DType stored_dtype(const WeightFormat& format, const WeightSpec& spec) {
-  if (spec.shape.rank() != 2) return DType::kF32;
-  const int64_t block = format_traits(format.matrix).block_elements;
-  return spec.shape[1] % block == 0 ? format.matrix : DType::kBF16;
+std::string_view format_name(const WeightFormat& format) {
+  return format.keep_quantized ? "as stored" : format_traits(format.matrix).name;
+}
+
+DType quantized_dtype(DType wanted, bool is_embedding_or_output, int64_t row_elements) {
+  const bool finer = is_below_six_bits(wanted) && is_embedding_or_output;
+  for (const DType dtype : {finer ? DType::kQ6_K : wanted, DType::kQ8_0}) {
+    if (row_elements % format_traits(dtype).block_elements == 0) return dtype;
+  }
+  return DType::kBF16;
+}
+
+DType stored_dtype(const WeightFormat& format, const WeightSpec& spec, DType source) {
+  if (spec.keep_as) return *spec.keep_as;
+  const int32_t rank = spec.shape.rank();
+  if (rank == 1) return DType::kF32;
+  if (format.keep_quantized && is_quantized(source)) return source;
+  if (!is_quantized(format.matrix)) return format.matrix;
+  return quantized_dtype(format.matrix, is_embedding_or_output(spec), spec.shape[rank - 1]);
+}
+
+DType usual_kv_dtype(const WeightFormat& format) {
+  return format.matrix == DType::kF32 && !format.keep_quantized ? DType::kF32 : DType::kBF16;
+}
+
+std::vector<DType> quantizations() {
+  std::vector<DType> known;
+  for (const FormatTraits& format : all_formats()) {
+    if (is_quantized(format.dtype) && format.encode != nullptr) known.push_back(format.dtype);
+  }
+  return known;
+}
+
+std::string quantization_names() {
+  std::string names = "none";
+  for (const DType dtype : quantizations()) names += fmt::format(", {}", format_traits(dtype).name);
+  return names;
 }
 
 Result<WeightFormat> choose_weight_format(std::string_view dtype, std::string_view quantization,
                                           const Checkpoint& checkpoint) {
-  if (quantization == "q8_0") return WeightFormat{DType::kQ8_0};
+  for (const DType known : quantizations()) {
+    if (quantization == format_traits(known).name) return WeightFormat{known};
+  }
   if (quantization != "none" && !quantization.empty()) {
     return invalid_argument(
-        fmt::format("quantization \"{}\"; supported are none and q8_0", quantization));
+        fmt::format("quantization \"{}\"; supported are {}", quantization, quantization_names()));
   }
   if (dtype != "auto") {
     const auto wanted = parse_dtype(dtype);
@@ -99,18 +217,25 @@ Result<WeightFormat> choose_weight_format(std::string_view dtype, std::string_vi
     return WeightFormat{*wanted};
   }
   std::map<DType, int64_t> bytes;
+  bool keep_quantized = false;
   for (const CheckpointTensor& tensor : checkpoint.tensors()) {
-    if (tensor.readable) bytes[tensor.dtype] += tensor.num_bytes;
+    keep_quantized = keep_quantized || is_mxfp4_blocks(tensor);
+    if (!tensor.readable) continue;
+    bytes[tensor.dtype] += tensor.num_bytes;
+    keep_quantized = keep_quantized || is_quantized(tensor.dtype);
   }
   const int64_t other = std::max(bytes[DType::kBF16], bytes[DType::kF16]);
-  return WeightFormat{bytes[DType::kF32] > other ? DType::kF32 : DType::kBF16};
+  return WeightFormat{.matrix = bytes[DType::kF32] > other ? DType::kF32 : DType::kBF16,
+                      .keep_quantized = keep_quantized};
 }
 
 int64_t planned_weight_bytes(const std::vector<WeightSpec>& specs, const WeightFormat& format,
-                             const Backend& backend) {
+                             const Backend& backend, const Checkpoint& checkpoint) {
   int64_t total = 0;
   for (const WeightSpec& spec : specs) {
-    total += backend.packed_bytes(spec.shape, stored_dtype(format, spec));
+    const auto found = find_weight(checkpoint, spec);
+    const DType source = found.ok() && *found ? (*found)->dtype() : DType::kF32;
+    total += backend.packed_bytes(spec.shape, stored_dtype(format, spec, source));
   }
   return total;
 }
@@ -124,32 +249,27 @@ WeightPtr LoadedWeights::get(const std::string& name) const {
 Result<LoadedWeights> load_weights(const Checkpoint& checkpoint,
                                    const std::vector<WeightSpec>& specs, const WeightFormat& format,
                                    Backend& backend, const LoadCallbacks& callbacks) {
-  ASSIGN_OR_RETURN(std::vector<PendingWeight> pending, match(checkpoint, specs));
-  report_unused(checkpoint, specs, callbacks);
+  ASSIGN_OR_RETURN(std::vector<FoundWeight> pending, match(checkpoint, specs));
+  report_unused(checkpoint, pending, callbacks);
   std::stable_sort(pending.begin(), pending.end(), [](const auto& a, const auto& b) {
-    return a.tensor->num_bytes > b.tensor->num_bytes;
+    return a.scratch_bytes() > b.scratch_bytes();
   });
-  int64_t total_bytes = 0;
-  for (const PendingWeight& next : pending) total_bytes += next.tensor->num_bytes;
-
+  Progress progress(callbacks);
+  for (const FoundWeight& next : pending) progress.total_bytes += next.num_bytes();
   LoadedWeights loaded;
-  Buffer scratch;
-  int64_t done_bytes = 0;
+  MatrixReader reader(checkpoint, backend, callbacks.quantized);
   for (size_t i = 0; i < pending.size(); ++i) {
-    const auto& [spec, tensor] = pending[i];
+    const WeightSpec& spec = pending[i].spec();
     // The disk works on the next tensor while this one is packed.
-    if (i + 1 < pending.size()) checkpoint.prefetch(*pending[i + 1].tensor);
-    ASSIGN_OR_RETURN(const TensorView view, checkpoint.read(*tensor, scratch));
-    auto packed = backend.pack(view, stored_dtype(format, *spec));
+    if (i + 1 < pending.size()) reader.prefetch(*pending[i + 1].tensors().front());
+    auto packed =
+        pack(reader, pending[i], stored_dtype(format, spec, pending[i].dtype()), backend, progress);
     if (!packed) {
-      return Error{packed.error().code, "tensor " + spec->name + ": " + packed.error().message};
+      if (packed.error().code == ErrorCode::kCancelled) return packed.error();
+      return Error{packed.error().code, "tensor " + spec.name + ": " + packed.error().message};
     }
     loaded.num_bytes_ += (*packed)->num_bytes();
-    loaded.weights_.emplace(spec->name, std::move(packed).value());
-    done_bytes += tensor->num_bytes;
-    if (callbacks.progress && !callbacks.progress(done_bytes, total_bytes)) {
-      return Error{ErrorCode::kCancelled, "loading was stopped"};
-    }
+    loaded.weights_.emplace(spec.name, std::move(packed).value());
   }
   return loaded;
 }

@@ -12,41 +12,57 @@
 #include "backend/backend.h"
 #include "base/result.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/quantized_cache.h"
+#include "model/weight_source.h"
 
 namespace pagoda {
 
-// One parameter that a model needs: its name in the checkpoint and the shape it must have there.
-// Rank 2 is a matrix [Out, In] and is kept in the chosen format; rank 1 is kept in f32.
-struct WeightSpec {
-  std::string name;
-  Shape shape;
-};
-
-// How matrices are kept. With kQ8_0 a matrix whose rows are no whole number of blocks stays kBF16.
+// How matrices are kept. Of a block format below six bits a weight the embedding and the output
+// matrix are kept in q6_k: they are few, and errors of theirs reach every token. Where rows are no
+// whole number of blocks a matrix becomes q8_0, and where they are no multiple of 32 either, bf16.
 struct WeightFormat {
-  DType matrix = DType::kBF16;  // kF32, kBF16 or kQ8_0
+  DType matrix = DType::kBF16;  // kF32, kBF16 or a block format that has an encoder
+  // Matrices that the checkpoint has in a quantized format keep that format, each its own.
+  bool keep_quantized = false;
 };
-DType stored_dtype(const WeightFormat& format, const WeightSpec& spec);
+// The format that a matrix with rows of `row_elements` is converted to, by these rules.
+DType quantized_dtype(DType wanted, bool is_embedding_or_output, int64_t row_elements);
+// `source`: the dtype in the checkpoint.
+DType stored_dtype(const WeightFormat& format, const WeightSpec& spec, DType source);
+// For people: "bf16"; "as stored" where quantized formats are kept.
+std::string_view format_name(const WeightFormat& format);
+
+// The block formats that matrices can be converted to: all that have an encoder.
+std::vector<DType> quantizations();
+// "none", then their names, with commas between.
+std::string quantization_names();
+
+// The KV cache's format where none is asked for: kF32 beside weights that are all f32, else kBF16.
+DType usual_kv_dtype(const WeightFormat& format);
 
 // Chooses the format from the command line's two values. `dtype`: "auto", "float32" or "bfloat16"
-// (or the short names of tensor/dtype.h); `quantization`: "none" or "q8_0", which then decides.
-// "auto" keeps f32 and bf16 checkpoints as they are, by the dtype that holds most of their bytes.
-// An f16 checkpoint becomes bf16, which costs it three bits of each mantissa; "float32" keeps
-// them. kInvalidArgument for other values.
+// (or the short names of tensor/dtype.h); `quantization`: "none" or one of quantizations(), which
+// then decides. "auto" keeps f32 and bf16 checkpoints as they are, by the dtype that holds most of
+// their bytes, and every quantized matrix. An f16 checkpoint becomes bf16, which costs it three
+// bits of each mantissa; "float32" keeps them. kInvalidArgument for other values.
 Result<WeightFormat> choose_weight_format(std::string_view dtype, std::string_view quantization,
                                           const Checkpoint& checkpoint);
 
-// Device memory that packing `specs` will take, in bytes: known before anything is read.
+// Device memory that packing `specs` will take, in bytes: known before anything is read. Specs that
+// the checkpoint lacks count as tensors that are not quantized; loading refuses them.
 int64_t planned_weight_bytes(const std::vector<WeightSpec>& specs, const WeightFormat& format,
-                             const Backend& backend);
+                             const Backend& backend, const Checkpoint& checkpoint);
 
-// What loading is to report. Both may be empty.
+// What loading is to report, and the cache it is to use. All may be empty.
 struct LoadCallbacks {
-  // Checkpoint bytes read so far and in all, after each tensor, on the loading thread. Returning
+  // Checkpoint bytes read so far and in all, after each matrix, on the loading thread. Returning
   // false stops the load with kCancelled.
   std::function<bool(int64_t done_bytes, int64_t total_bytes)> progress;
   // A fact worth a line in the log: tensors of the checkpoint that the model does not use.
   std::function<void(const std::string& note)> note;
+  // Where matrices that are converted to a block format are taken from and kept. Published by the
+  // caller.
+  QuantizedCache* quantized = nullptr;
 };
 
 // The packed parameters of one model by name. Move-only; the Weights are shared with the model.
@@ -64,11 +80,12 @@ class LoadedWeights {
   int64_t num_bytes_ = 0;
 };
 
-// Checks every name, shape and dtype against the checkpoint, then reads and packs one tensor after
-// another, the largest first: memory beyond the packed weights is one tensor's data, and by the
-// time memory is nearly full only small ones are left. Errors: kInvalidArgument naming missing
-// tensors or the shape found and wanted, kUnsupported for a dtype, those of Checkpoint::read and
-// Backend::pack. Loading thread only.
+// Checks every name, shape and dtype against the checkpoint, then reads and packs one matrix after
+// another, the largest first: memory beyond the packed weights is one matrix's data (twice that
+// where a checkpoint has it in another layout, and its blocks too where `quantized` keeps them),
+// and by the time memory is nearly full only small ones are left. Errors: kInvalidArgument naming
+// missing tensors or the shape found and wanted, kUnsupported for a dtype, those of
+// Checkpoint::read and Backend::pack. Loading thread only.
 Result<LoadedWeights> load_weights(const Checkpoint& checkpoint,
                                    const std::vector<WeightSpec>& specs, const WeightFormat& format,
                                    Backend& backend, const LoadCallbacks& callbacks);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "backend/cpu/cpu_backend.h"
+#include "backend/null_ops.h"
 #include "checkpoint/test_folder.h"
 #include "model/golden_model.h"
 #include "model/registry.h"
@@ -86,10 +87,186 @@ TEST_F(WeightsTest, ProgressCountsBytesAndCanStopTheLoad) {
 
 TEST(StoredDType, VectorsAreF32AndOddRowsAreNotQuantized) {
   const WeightFormat q8 = {.matrix = DType::kQ8_0};
-  EXPECT_EQ(stored_dtype(q8, {"m", {3, 64}}), DType::kQ8_0);
-  EXPECT_EQ(stored_dtype(q8, {"m", {64, 65}}), DType::kBF16);
-  EXPECT_EQ(stored_dtype(q8, {"v", {64}}), DType::kF32);
-  EXPECT_EQ(stored_dtype({.matrix = DType::kF32}, {"m", {3, 5}}), DType::kF32);
+  EXPECT_EQ(stored_dtype(q8, {"m", {3, 64}}, DType::kF32), DType::kQ8_0);
+  EXPECT_EQ(stored_dtype(q8, {"m", {64, 65}}, DType::kF32), DType::kBF16);
+  EXPECT_EQ(stored_dtype(q8, {"v", {64}}, DType::kF32), DType::kF32);
+  EXPECT_EQ(stored_dtype({.matrix = DType::kF32}, {"m", {3, 5}}, DType::kF32), DType::kF32);
+}
+
+TEST(StoredDType, RowsThatAreNotWholeBlocksTakeSmallerOnesAndTheOutputStaysFiner) {
+  const WeightFormat q4_k = {.matrix = DType::kQ4_K};
+  EXPECT_EQ(stored_dtype(q4_k, {"m", {3, 512}}, DType::kBF16), DType::kQ4_K);
+  EXPECT_EQ(stored_dtype(q4_k, {"m", {3, 96}}, DType::kBF16), DType::kQ8_0);
+  EXPECT_EQ(stored_dtype(q4_k, {"m", {3, 97}}, DType::kBF16), DType::kBF16);
+  EXPECT_EQ(stored_dtype(q4_k, {"m", {2, 3, 512}}, DType::kBF16), DType::kQ4_K);
+  for (const char* name : {"model.embed_tokens.weight", "lm_head.weight"}) {
+    EXPECT_EQ(stored_dtype(q4_k, {name, {3, 512}}, DType::kBF16), DType::kQ6_K);
+    EXPECT_EQ(stored_dtype({.matrix = DType::kQ4_0}, {name, {3, 96}}, DType::kBF16), DType::kQ8_0);
+    EXPECT_EQ(stored_dtype({.matrix = DType::kQ8_0}, {name, {3, 512}}, DType::kBF16), DType::kQ8_0);
+  }
+}
+
+TEST(StoredDType, QuantizedMatricesKeepTheirFormatUnlessAnotherIsAskedFor) {
+  const WeightFormat keep = {.matrix = DType::kBF16, .keep_quantized = true};
+  EXPECT_EQ(stored_dtype(keep, {"m", {3, 256}}, DType::kQ4_K), DType::kQ4_K);
+  EXPECT_EQ(stored_dtype(keep, {"m", {3, 256}}, DType::kF16), DType::kBF16);
+  EXPECT_EQ(stored_dtype(keep, {"v", {256}}, DType::kQ8_0), DType::kF32);
+  EXPECT_EQ(stored_dtype({.matrix = DType::kQ8_0}, {"m", {3, 256}}, DType::kQ4_K), DType::kQ8_0);
+  EXPECT_EQ(format_name(keep), "as stored");
+  EXPECT_EQ(format_name({.matrix = DType::kQ8_0}), "q8_0");
+}
+
+// Keeps what it is given to pack, as floats.
+class RecordingBackend final : public Backend {
+ public:
+  std::string name() const override { return "recording"; }
+  Result<WeightPtr> pack(const TensorView& source, DType dtype) override {
+    std::vector<float> values(static_cast<size_t>(source.shape.num_elements()));
+    format_traits(source.dtype).decode(source.data, values.data(), source.shape.num_elements());
+    packed.push_back(std::move(values));
+    return null_weight(source.shape, dtype);
+  }
+  Result<WeightPtr> pack_stack(
+      const Shape& shape, DType dtype,
+      const std::function<Result<TensorView>(int64_t index)>& read) override {
+    for (int64_t i = 0; i < shape[0]; ++i) {
+      ASSIGN_OR_RETURN(const TensorView view, read(i));
+      RETURN_IF_ERROR(pack(view, dtype));
+    }
+    return null_weight(shape, dtype);
+  }
+  int64_t packed_bytes(const Shape&, DType) const override { return 0; }
+  Ops& ops() override { return null_ops_; }
+  ThreadPool* thread_pool() override { return nullptr; }
+  Result<void> reserve_arena(size_t) override { return {}; }
+  std::vector<std::vector<float>> packed;
+
+ private:
+  NullOps null_ops_;
+};
+
+std::string f32_bytes(const std::vector<float>& values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)};
+}
+
+TEST(LoadWeights, TakesALargerMatrixApart) {
+  const TestFolder folder;
+  folder.write("config.json", "{}");
+  folder.write("model.safetensors",
+               safetensors_bytes(R"({"qkv":{"dtype":"F32","shape":[4,2],"data_offsets":[0,32]}})",
+                                 f32_bytes({1, 2, 3, 4, 5, 6, 7, 8})));
+  const auto part = [](const char* name, int32_t row, int64_t rows) {
+    return WeightSpec{.name = name,
+                      .shape = {rows, 2},
+                      .alternatives = {{.name = "qkv", .shape = {4, 2}, .first_row = row}}};
+  };
+  const auto checkpoint = Checkpoint::open(folder.path());
+  RecordingBackend backend;
+  std::vector<int64_t> done;
+  const LoadCallbacks callbacks = {.progress =
+                                       [&done](int64_t bytes, int64_t total) {
+                                         EXPECT_EQ(total, 32);
+                                         done.push_back(bytes);
+                                         return true;
+                                       },
+                                   .note = [](const std::string& note) { ADD_FAILURE() << note; }};
+  const auto loaded = load_weights(*checkpoint, {part("q", 0, 1), part("k", 1, 2), part("v", 3, 1)},
+                                   {.matrix = DType::kF32}, backend, callbacks);
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_EQ(backend.packed, (std::vector<std::vector<float>>{{1, 2}, {3, 4, 5, 6}, {7, 8}}));
+  EXPECT_EQ(done, (std::vector<int64_t>{8, 24, 32}));
+  const auto missing = load_weights(
+      *checkpoint,
+      {{.name = "a", .shape = {1, 2}, .alternatives = {{.name = "gate_up", .shape = {2, 2}}}}}, {},
+      backend, {});
+  EXPECT_NE(missing.error().message.find("a or gate_up"), std::string::npos);
+}
+
+TEST(LoadWeights, CountsAndStopsWithinAStack) {
+  const TestFolder folder;
+  folder.write("config.json", "{}");
+  folder.write("model.safetensors",
+               safetensors_bytes(R"({"w":{"dtype":"F32","shape":[3,1,2],"data_offsets":[0,24]}})",
+                                 f32_bytes({1, 2, 3, 4, 5, 6})));
+  const auto checkpoint = Checkpoint::open(folder.path());
+  RecordingBackend backend;
+  std::vector<int64_t> done;
+  int64_t last = 25;
+  const LoadCallbacks callbacks = {.progress =
+                                       [&](int64_t bytes, int64_t total) {
+                                         EXPECT_EQ(total, 24);
+                                         done.push_back(bytes);
+                                         return bytes < last;
+                                       },
+                                   .note = {}};
+  const std::vector<WeightSpec> specs = {{.name = "w", .shape = {3, 1, 2}}};
+  ASSERT_TRUE(load_weights(*checkpoint, specs, {}, backend, callbacks).ok());
+  EXPECT_EQ(done, (std::vector<int64_t>{8, 16, 24}));
+  EXPECT_EQ(backend.packed, (std::vector<std::vector<float>>{{1, 2}, {3, 4}, {5, 6}}));
+  last = 16;
+  const auto stopped = load_weights(*checkpoint, specs, {}, backend, callbacks);
+  ASSERT_FALSE(stopped.ok());
+  EXPECT_EQ(stopped.error().code, ErrorCode::kCancelled);
+}
+
+TEST(LoadWeights, AddsWhatNormsAreKeptWithout) {
+  const TestFolder folder;
+  folder.write("config.json", "{}");
+  folder.write("model.safetensors",
+               safetensors_bytes(R"({"n":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
+                                 f32_bytes({0.25F, -1})));
+  const auto checkpoint = Checkpoint::open(folder.path());
+  RecordingBackend backend;
+  ASSERT_TRUE(
+      load_weights(*checkpoint, {{.name = "n", .shape = {2}, .offset = 1.0F}}, {}, backend, {})
+          .ok());
+  EXPECT_EQ(backend.packed.front(), (std::vector<float>{1.25F, 0}));
+}
+
+TEST(LoadWeights, FindsTheLanguageModelWithinALargerOneInBothSpellings) {
+  for (const char* name :
+       {"language_model.model.norm.weight", "model.language_model.norm.weight"}) {
+    const TestFolder folder;
+    folder.write("config.json", "{}");
+    folder.write("model.safetensors",
+                 safetensors_bytes(R"({")" + std::string(name) +
+                                       R"(":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+                                   f32_bytes({7})));
+    const auto checkpoint = Checkpoint::open(folder.path());
+    RecordingBackend backend;
+    EXPECT_TRUE(load_weights(*checkpoint, {{"model.norm.weight", {1}}}, {}, backend, {}).ok())
+        << name;
+  }
+}
+
+// What packing would see, with and without the cache between.
+TEST(LoadWeights, TakesConvertedMatricesFromTheCacheAtTheSecondLoad) {
+  const TestFolder folder;
+  folder.write("config.json", "{}");
+  std::vector<float> values(2 * 64);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 23) - 11.0F;
+  folder.write("model.safetensors",
+               safetensors_bytes(R"({"m":{"dtype":"F32","shape":[2,64],"data_offsets":[0,512]}})",
+                                 f32_bytes(values)));
+  const auto checkpoint = Checkpoint::open(folder.path());
+  const WeightFormat format = {.matrix = DType::kQ4_0};
+  std::vector<std::vector<float>> packed;
+  for (const bool second : {false, true}) {
+    const auto cache =
+        QuantizedCache::open({.folder = folder.path("cache"), .key = "k", .min_free_bytes = 0});
+    ASSERT_EQ((*cache)->has_file(), second);
+    RecordingBackend backend;
+    LoadCallbacks callbacks;
+    callbacks.quantized = cache->get();
+    ASSERT_TRUE(load_weights(*checkpoint, {{"m", {2, 64}}}, format, backend, callbacks).ok());
+    (*cache)->publish();
+    EXPECT_EQ((*cache)->note(), "");
+    packed.push_back(backend.packed.at(0));
+    // The second load must not need what the checkpoint holds.
+    folder.write("model.safetensors", "");
+  }
+  EXPECT_EQ(packed[0], packed[1]);
+  EXPECT_NE(packed[0], values);
 }
 
 TEST(WeightFormatChoice, AutoFollowsTheCheckpointAndFlagsDecideOtherwise) {
@@ -103,6 +280,7 @@ TEST(WeightFormatChoice, AutoFollowsTheCheckpointAndFlagsDecideOtherwise) {
   EXPECT_EQ(choose("f16", "float32", "none"), DType::kF32);
   EXPECT_EQ(choose("base", "bfloat16", "none"), DType::kBF16);
   EXPECT_EQ(choose("base", "auto", "q8_0"), DType::kQ8_0);
+  EXPECT_EQ(choose("base", "auto", "q4_k"), DType::kQ4_K);
   const auto checkpoint = Checkpoint::open("tests/golden/models/base");
   for (const char* dtype : {"float16", "q8_0", "int8", ""}) {
     EXPECT_FALSE(choose_weight_format(dtype, "none", *checkpoint).ok()) << dtype;
@@ -112,14 +290,16 @@ TEST(WeightFormatChoice, AutoFollowsTheCheckpointAndFlagsDecideOtherwise) {
 
 TEST(PlannedWeightBytes, IsWhatLoadingHolds) {
   const auto backend = make_backend();
-  for (const char* name : {"base", "tied", "bias"}) {
+  for (const char* name : {"base", "tied", "bias", "phi3", "gemma2"}) {
     const GoldenModel golden = read_golden_model(name);
     const auto checkpoint = Checkpoint::open(golden.folder);
-    for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0}) {
+    std::vector<DType> dtypes = quantizations();
+    dtypes.insert(dtypes.end(), {DType::kF32, DType::kBF16});
+    for (const DType dtype : dtypes) {
       const WeightFormat format = {.matrix = dtype};
       const auto model = load_model(*checkpoint, golden.config, format, *backend);
       ASSERT_TRUE(model.ok()) << model.error().message;
-      const auto planned = planned_weight_bytes(golden.config, format, *backend);
+      const auto planned = planned_weight_bytes(golden.config, format, *backend, *checkpoint);
       EXPECT_EQ(*planned, (*model)->weight_bytes());
     }
   }

@@ -123,7 +123,7 @@ TEST(Golden, GreedyTokensAreThoseOfTransformersOnEveryInstructionSet) {
 }
 
 TEST(Golden, ChunkedPrefillAndOneByOneGiveTheSameTokensAndLogprobsToTheBit) {
-  for (const char* name : {"base", "rope_llama3"}) {
+  for (const char* name : {"base", "rope_llama3", "mistral", "gemma2", "gemma3"}) {
     const GoldenModel golden = read_golden_model(name);
     for (const cpu::CpuKernels* kernels : cpu::supported_kernels()) {
       std::vector<std::pair<TokenId, float>> want;
