@@ -10,7 +10,8 @@ namespace pagoda {
 
 struct EnvVar {
   std::string_view name;
-  std::string_view help;  // values and meaning
+  std::string_view help;   // values and meaning
+  bool is_secret = false;  // its value is not shown
 };
 
 // Variables that are not also flags of `serve` (those are PAGODA_ and the flag in capitals).
