@@ -274,7 +274,7 @@ struct DiskBlockStore::Impl {
   bool takes(size_t num_bytes) const;
 };
 
-// --- folders --------------------------------------------------------------------------------
+// Folders.
 
 // May be called again when the folders have been deleted meanwhile.
 Result<void> DiskBlockStore::Impl::open_folders() {
@@ -370,7 +370,7 @@ Index DiskBlockStore::Impl::scan() {
   return made;
 }
 
-// --- the writer thread ------------------------------------------------------------------------
+// The writer thread.
 
 void DiskBlockStore::Impl::run() {
   // A signal for the process, or SIGXFSZ at a limit on file sizes, must not land here.
@@ -497,7 +497,7 @@ bool DiskBlockStore::Impl::takes(size_t num_bytes) const {
          std::chrono::steady_clock::now() >= paused_until;
 }
 
-// --- the store --------------------------------------------------------------------------------
+// The store.
 
 DiskBlockStore::DiskBlockStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
 }

@@ -46,7 +46,7 @@ size_t num_bytes_to_hold(std::string_view text, const std::vector<std::string>& 
 OutputProcessor::OutputProcessor(std::shared_ptr<const Tokenizer> tokenizer, TextOptions options)
     : tokenizer_(std::move(tokenizer)),
       options_(std::move(options)),
-      detokenizer_(tokenizer_, options_.skip_special_tokens) {
+      detokenizer_(tokenizer_, options_.skip_special_tokens, options_.continues_text) {
 }
 
 TextDelta OutputProcessor::process(const ChoiceOutput& output) {

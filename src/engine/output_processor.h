@@ -17,6 +17,9 @@ struct TextOptions {
   std::vector<std::string> stop;  // none empty
   bool include_stop_str_in_output = false;
   bool skip_special_tokens = true;
+  // The prompt goes on: the space that a SentencePiece vocabulary puts before a text's first word
+  // is kept, so that prompt and text can be joined. Otherwise a text starts as its decoding does.
+  bool continues_text = false;
 };
 
 // New text of one choice.

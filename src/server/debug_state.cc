@@ -23,6 +23,7 @@ Json settings_json(const ServerConfig& config) {
   json["allowed_hosts"] = config.allowed_hosts;
   json["allowed_origins"] = config.allowed_origins;
   json["any_model"] = config.any_model;
+  json["trusts_request_templates"] = config.trusts_request_templates;
   json["io_threads"] = config.num_io_threads;
   json["max_choices"] = config.max_choices;
   json["max_connections"] = config.connections.max_connections;

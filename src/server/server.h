@@ -47,6 +47,7 @@ struct ServerConfig {
   std::vector<std::string> allowed_hosts = {};
   std::vector<std::string> allowed_origins = {};  // for browsers (CORS); "*" is any; empty: none
   bool any_model = false;  // answer whatever `model` a request names, else 404 for unknown ones
+  bool trusts_request_templates = false;  // render the `chat_template` of requests
   // Where the seeds of requests without one come from; unset: the system's random source.
   std::optional<uint64_t> seed = {};
   std::string version = "0.1.0";

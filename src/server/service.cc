@@ -117,6 +117,7 @@ std::span<const ApiService::Route> ApiService::routes() {
       Route{"POST", "/completions", kKey, true, true, &ApiService::completion},
       Route{"POST", "/tokenize", kKey, true, false, &ApiService::tokenize},
       Route{"POST", "/detokenize", kKey, true, false, &ApiService::detokenize},
+      Route{"POST", "/apply-template", kKey, true, false, &ApiService::apply_template},
   };
   return kRoutes;
 }
@@ -395,6 +396,10 @@ void ApiService::tokenize(const ExchangePtr& exchange) {
 
 void ApiService::detokenize(const ExchangePtr& exchange) {
   answer(exchange, &openai::detokenize);
+}
+
+void ApiService::apply_template(const ExchangePtr& exchange) {
+  answer(exchange, &openai::apply_template);
 }
 
 void ApiService::run_by_size(const ExchangePtr& exchange, std::function<void()> work) {

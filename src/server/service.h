@@ -89,6 +89,7 @@ class ApiService : public HttpService {
   void completion(const ExchangePtr& exchange);
   void tokenize(const ExchangePtr& exchange);
   void detokenize(const ExchangePtr& exchange);
+  void apply_template(const ExchangePtr& exchange);
 
   using Prepare = Result<openai::GenerationJob> (*)(std::string_view, const openai::Deployment&,
                                                     std::optional<openai::ContextOverflow>&);

@@ -88,8 +88,32 @@ Result<Json> tool_calls_for_template(const Json& calls, const std::string& path)
   return result;
 }
 
+// What a template can cope with, by its text.
+struct TemplateManners {
+  bool knows_developer = false;  // the role
+  bool asks_for_none = false;    // whether a message's content is none
+};
+
+TemplateManners manners_of(std::string_view source) {
+  TemplateManners manners;
+  manners.knows_developer = source.find("developer") != std::string_view::npos;
+  constexpr std::string_view kContent = "content";
+  for (size_t at = source.find(kContent); at != std::string_view::npos;
+       at = source.find(kContent, at + 1)) {
+    std::string_view rest = source.substr(at + kContent.size());
+    for (const std::string_view part : {"'", "\"", "]"}) {
+      if (rest.starts_with(part)) rest.remove_prefix(1);
+    }
+    for (const std::string_view question :
+         {" is none", " is not none", " == none", " != none", " is None", " == None", " != None"}) {
+      manners.asks_for_none |= rest.starts_with(question);
+    }
+  }
+  return manners;
+}
+
 Result<Json> message_for_template(const Json& message, const std::string& path,
-                                  bool knows_developer) {
+                                  const TemplateManners& manners) {
   if (!message.is_object()) {
     return invalid_argument(path + ": must be an object, not " + describe(message), path);
   }
@@ -103,7 +127,7 @@ Result<Json> message_for_template(const Json& message, const std::string& path,
   }
   RETURN_IF_ERROR(fields.status());
   // Most templates drop a role they do not know, and OpenAI's newer clients say developer.
-  if (role == "developer" && !knows_developer) role = "system";
+  if (role == "developer" && !manners.knows_developer) role = "system";
 
   Json copy = message;
   copy["role"] = role;
@@ -116,7 +140,9 @@ Result<Json> message_for_template(const Json& message, const std::string& path,
   if (const Json* content = fields.find("content")) {
     ASSIGN_OR_RETURN(copy["content"], content_text(*content, fields.path("content")));
   } else if (role == "assistant") {
-    copy["content"] = "";
+    // Most templates add it to a text, which none would break; some tell a call of a tool by it.
+    const bool is_call = copy.contains("tool_calls");
+    copy["content"] = is_call && manners.asks_for_none ? Json() : Json("");
   } else {
     return invalid_argument(fields.path("content") + ": is missing", fields.path("content"));
   }
@@ -128,7 +154,7 @@ Result<Json> message_for_template(const Json& message, const std::string& path,
   return copy;
 }
 
-Result<Json> messages_for_template(const Fields& fields, bool knows_developer) {
+Result<Json> messages_for_template(const Fields& fields, const TemplateManners& manners) {
   const Json* messages = fields.find("messages");
   if (messages == nullptr) return invalid_argument("messages: is missing", "messages");
   if (!messages->is_array()) {
@@ -137,21 +163,28 @@ Result<Json> messages_for_template(const Fields& fields, bool knows_developer) {
   if (messages->empty()) return invalid_argument("messages: must not be empty", "messages");
   Json result = Json::array();
   for (const Json& message : *messages) {
-    ASSIGN_OR_RETURN(
-        Json copy,
-        message_for_template(message, fmt::format("messages.{}", result.size()), knows_developer));
+    ASSIGN_OR_RETURN(Json copy, message_for_template(
+                                    message, fmt::format("messages.{}", result.size()), manners));
     result.push_back(std::move(copy));
   }
   return result;
 }
 
-void check_tools(Fields& fields) {
+// What the template can be given.
+Result<void> check_tool_list(Fields& fields) {
+  const Json* tools = fields.find("tools");
+  if (tools != nullptr && !tools->is_array()) {
+    fields.refuse("tools", "must be an array, not " + describe(*tools));
+  }
+  return fields.status();
+}
+
+// A chat may show tools to the model, but its calls of them would not be recognized.
+void check_tool_use(Fields& fields) {
   const Json* tools = fields.find("tools");
   const Json* choice = fields.find("tool_choice");
   const bool none = choice != nullptr && *choice == Json("none");
-  if (tools != nullptr && !tools->is_array()) {
-    fields.refuse("tools", "must be an array, not " + describe(*tools));
-  } else if (tools != nullptr && !tools->empty() && !none) {
+  if (tools != nullptr && !tools->empty() && !none) {
     fields.refuse("tools", R"(tool calls are not supported by this build; tool_choice "none" is)");
   } else if (choice != nullptr && !none && *choice != Json("auto")) {
     fields.refuse("tool_choice",
@@ -161,7 +194,9 @@ void check_tools(Fields& fields) {
 
 // Cuts the prompt behind the last message's text, so that the model goes on with it.
 Result<std::string> cut_after_final_message(std::string prompt, const Json& messages) {
-  std::string_view last = messages.back()["content"].get_ref<const std::string&>();
+  const Json& content = messages.back()["content"];
+  std::string_view last;
+  if (content.is_string()) last = content.get_ref<const std::string&>();
   constexpr std::string_view kSpace = " \t\r\n";
   const size_t begin = last.find_first_not_of(kSpace);
   if (begin == std::string_view::npos) {
@@ -191,6 +226,21 @@ void add_template_arguments(Fields& fields, Json& variables) {
     }
     variables[key] = value;
   }
+}
+
+// The request's own template where the operator trusts those, else the model's.
+Result<std::shared_ptr<const ChatTemplate>> template_of(Fields& fields,
+                                                        const Deployment& deployment) {
+  constexpr const char* kKey = "chat_template";
+  if (fields.find(kKey) == nullptr) return deployment.model.chat_template;
+  if (!deployment.trusts_request_templates) {
+    fields.refuse(kKey, "is not taken from requests; see --trust-request-chat-template");
+  }
+  const std::string source = fields.string(kKey);
+  RETURN_IF_ERROR(fields.status());
+  auto made = ChatTemplate::create(source);
+  if (!made.ok()) return Error{made.error().code, "chat_template: " + made.error().message, kKey};
+  return made;
 }
 
 // What cannot fit is refused before the template spends its budget on it.
@@ -229,28 +279,28 @@ bool is_background_task(const Json& messages) {
 
 }  // namespace
 
-Result<std::vector<TokenId>> render_chat(const Json& body, Fields& fields,
-                                         const Deployment& deployment, bool* is_background) {
+Result<std::string> render_prompt(const Json& body, Fields& fields, const Deployment& deployment,
+                                  bool* is_background) {
   const ServedModel& model = deployment.model;
-  if (model.chat_template == nullptr) {
+  ASSIGN_OR_RETURN(const auto chat_template, template_of(fields, deployment));
+  if (chat_template == nullptr) {
     return invalid_argument("this model has no chat template; use /v1/completions", "messages");
   }
-  check_tools(fields);
   const bool continues = fields.boolean("continue_final_message", false);
   const bool adds_prompt = fields.boolean("add_generation_prompt", !continues);
   if (continues && adds_prompt) {
     fields.refuse("continue_final_message", "cannot go with add_generation_prompt: true");
   }
-  const bool knows_developer = model.chat_template->source().find("developer") != std::string::npos;
+  const TemplateManners manners = manners_of(chat_template->source());
   RETURN_IF_ERROR(fields.status());
 
   Json variables = Json::object();
-  ASSIGN_OR_RETURN(variables["messages"], messages_for_template(fields, knows_developer));
+  ASSIGN_OR_RETURN(variables["messages"], messages_for_template(fields, manners));
   RETURN_IF_ERROR(check_message_sizes(variables["messages"], deployment));
   if (is_background != nullptr) *is_background = is_background_task(variables["messages"]);
   variables["add_generation_prompt"] = adds_prompt;
-  variables["bos_token"] = model.bos_token;
-  variables["eos_token"] = model.eos_token;
+  if (!model.bos_token.empty()) variables["bos_token"] = model.bos_token;
+  if (!model.eos_token.empty()) variables["eos_token"] = model.eos_token;
   for (const char* key : {"tools", "documents"}) {
     const auto it = body.find(key);
     variables[key] = it == body.end() || it->empty() ? Json() : *it;
@@ -258,10 +308,10 @@ Result<std::vector<TokenId>> render_chat(const Json& body, Fields& fields,
   const std::string effort = fields.string("reasoning_effort");
   if (!effort.empty()) variables["reasoning_effort"] = effort;
   add_template_arguments(fields, variables);
-  const bool adds_special = fields.boolean("add_special_tokens", false);
+  RETURN_IF_ERROR(check_tool_list(fields));
   RETURN_IF_ERROR(fields.status());
 
-  auto rendered = model.chat_template->render(variables);
+  auto rendered = chat_template->render(variables);
   if (!rendered.ok()) {
     return Error{rendered.error().code, "chat template: " + rendered.error().message, "messages"};
   }
@@ -269,6 +319,14 @@ Result<std::vector<TokenId>> render_chat(const Json& body, Fields& fields,
   if (continues) {
     ASSIGN_OR_RETURN(prompt, cut_after_final_message(std::move(prompt), variables["messages"]));
   }
+  return prompt;
+}
+
+Result<std::vector<TokenId>> render_chat(const Json& body, Fields& fields,
+                                         const Deployment& deployment, bool* is_background) {
+  const bool adds_special = fields.boolean("add_special_tokens", false);
+  ASSIGN_OR_RETURN(const std::string prompt,
+                   render_prompt(body, fields, deployment, is_background));
   return encode_text(prompt, {.add_special_tokens = adds_special, .parse_special_tokens = true},
                      deployment, "messages");
 }
@@ -297,6 +355,7 @@ Result<GenerationJob> prepare_chat(std::string_view body, const Deployment& depl
   }
   RETURN_IF_ERROR(fields.status());
 
+  check_tool_use(fields);
   PromptJob prompt;
   bool is_background = false;
   ASSIGN_OR_RETURN(prompt.token_ids, render_chat(json, fields, deployment, &is_background));

@@ -105,6 +105,59 @@ TEST_F(Chat, AnExceptionOfTheTemplateIsTheClientsError) {
   EXPECT_THAT(job.error().message, testing::HasSubstr("roles must alternate"));
 }
 
+TEST_F(Chat, ToolsCallsAndResultsReachTheTemplateAsObjects) {
+  ServedModel model = make_served_model();
+  model.chat_template = *ChatTemplate::create(
+      "{% for t in tools or [] %}T{{ t.function.name }};{% endfor %}"
+      "{% for m in messages %}{{ m.role }}:{{ m.content }}{{ m.reasoning_content }}"
+      "{% for c in m.tool_calls or [] %}{{ c.id }}={{ c.function.arguments.n + 1 }}{% endfor %}"
+      "{{ m.tool_call_id }}{{ m.name }};{% endfor %}");
+  const Deployment deployment(model, engine_, {});
+  const Json body = *parse_json(R"({"tools": [{"type": "function", "function": {"name": "f"}}],
+      "messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]},
+        {"role": "assistant", "content": null, "reasoning": "r", "tool_calls": [
+          {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"n\": 4}"}}]},
+        {"role": "tool", "tool_call_id": "c1", "name": "f", "content": "5"}]})");
+  Fields fields(body);
+  const auto text = render_prompt(body, fields, deployment, nullptr);
+  ASSERT_TRUE(text.ok()) << text.error().message;
+  EXPECT_EQ(*text, "Tf;user:a;assistant:rc1=5;tool:5c1f;");
+  // To generate from it is another thing: calls would not be recognized.
+  EXPECT_FALSE(prepare_chat(dump_json(body), deployment, overflow_).ok());
+}
+
+TEST_F(Chat, ACallsAbsentContentIsNoneOnlyForTemplatesThatAskForIt) {
+  const Json body = *parse_json(R"({"messages": [{"role": "assistant", "content": null,
+      "tool_calls": [{"function": {"name": "f", "arguments": ""}}]}]})");
+  for (const auto& [source, expected] :
+       {std::pair<std::string, std::string>{"{{ messages[0].content }}|", "|"},
+        {"{% if messages[0]['content'] is none %}none{% endif %}", "none"},
+        {"{% if messages[0].content != none %}text{% else %}none{% endif %}", "none"}}) {
+    ServedModel model = make_served_model();
+    model.chat_template = *ChatTemplate::create(source);
+    const Deployment deployment(model, engine_, {});
+    Fields fields(body);
+    const auto text = render_prompt(body, fields, deployment, nullptr);
+    ASSERT_TRUE(text.ok()) << text.error().message;
+    EXPECT_EQ(*text, expected) << source;
+  }
+}
+
+TEST_F(Chat, ATemplateInTheRequestIsTakenOnlyWhenTrusted) {
+  const char* body = R"({"messages": [{"role": "user", "content": "u"}],
+                         "chat_template": "<{{ messages[0].content }}>"})";
+  EXPECT_EQ(refused_param(body), "chat_template");
+  const Deployment trusting(make_served_model(), engine_, {.trusts_request_templates = true});
+  const auto job = prepare_chat(body, trusting, overflow_);
+  ASSERT_TRUE(job.ok()) << job.error().message;
+  EXPECT_EQ(job->prompts.at(0).token_ids, (std::vector<TokenId>{'<', 'u', '>'}));
+  const auto broken =
+      prepare_chat(R"({"messages": [{"role": "user", "content": "u"}], "chat_template": "{{"})",
+                   trusting, overflow_);
+  ASSERT_FALSE(broken.ok());
+  EXPECT_EQ(broken.error().param, "chat_template");
+}
+
 TEST_F(Chat, AModelWithoutATemplateRefusesChat) {
   ServedModel model = make_served_model();
   model.chat_template = nullptr;

@@ -90,6 +90,7 @@ Result<GenerationJob> prepare_completion(std::string_view body, const Deployment
   Fields fields(json);
   GenerationJob job;
   job.kind = ReplyKind::kCompletion;
+  job.text.continues_text = true;
   ASSIGN_OR_RETURN(job.model, deployment.resolve_model(fields));
   read_common(fields, deployment, job);
   if (!fields.string("suffix").empty()) {

@@ -33,6 +33,7 @@ struct Deployment {
   ServedModel model;
   AsyncEngine* engine = nullptr;  // not owned
   bool any_model = false;
+  bool trusts_request_templates = false;
   int32_t max_choices = 0;
   size_t max_prompt_bytes = 0;  // a longer text cannot fit max_model_len tokens
   std::string system_fingerprint;
@@ -71,8 +72,12 @@ Result<GenerationJob> prepare_chat(std::string_view body, const Deployment& depl
 Result<GenerationJob> prepare_completion(std::string_view body, const Deployment& deployment,
                                          std::optional<ContextOverflow>& overflow);
 
-// Messages, tools and template arguments of a chat body to token ids. `is_background`, which may be
-// null, becomes whether the messages are a task that nobody waits for.
+// Messages, tools and template arguments of a chat body to the text of the prompt. kInvalidArgument
+// with the template's own words when it raises an exception. `is_background`, which may be null,
+// becomes whether the messages are a task that nobody waits for.
+Result<std::string> render_prompt(const Json& body, Fields& fields, const Deployment& deployment,
+                                  bool* is_background);
+// The same to token ids.
 Result<std::vector<TokenId>> render_chat(const Json& body, Fields& fields,
                                          const Deployment& deployment, bool* is_background);
 

@@ -1,4 +1,4 @@
-// Model cards, tokenize and detokenize.
+// Model cards, tokenize, detokenize and apply-template.
 #include "server/openai/models.h"
 
 #include <algorithm>
@@ -75,6 +75,15 @@ Result<HttpResponse> tokenize(std::string_view body, const Deployment& deploymen
   reply["count"] = ids.size();
   reply["max_model_len"] = deployment.model.max_model_len;
   reply["tokens"] = ids;
+  return json_response(reply);
+}
+
+Result<HttpResponse> apply_template(std::string_view body, const Deployment& deployment) {
+  ASSIGN_OR_RETURN(const Json json, parse_body(body));
+  Fields fields(json);
+  RETURN_IF_ERROR(deployment.resolve_model(fields));
+  Json reply = Json::object();
+  ASSIGN_OR_RETURN(reply["prompt"], render_prompt(json, fields, deployment, nullptr));
   return json_response(reply);
 }
 

@@ -1,4 +1,4 @@
-// The small endpoints: model list, tokenize and detokenize.
+// The small endpoints: model list, tokenize, detokenize and apply-template.
 #pragma once
 
 #include <string_view>
@@ -17,6 +17,9 @@ HttpResponse show_model(const Deployment& deployment, std::string_view encoded_i
 // POST /tokenize: {"prompt"} (or "content", "messages") to {"tokens", "count", "max_model_len"}.
 // Thread-safe; the time grows with the body.
 Result<HttpResponse> tokenize(std::string_view body, const Deployment& deployment);
+// POST /apply-template: the members of a chat request that its template sees to {"prompt"}.
+// Thread-safe; the time grows with the body.
+Result<HttpResponse> apply_template(std::string_view body, const Deployment& deployment);
 // POST /detokenize: {"tokens"} to {"prompt", "content"}, the same text under vLLM's name and
 // llama-server's.
 Result<HttpResponse> detokenize(std::string_view body, const Deployment& deployment);

@@ -52,6 +52,17 @@ TEST_F(Models, TokenizeTakesTextUnderTwoNamesAndMessages) {
   }
 }
 
+TEST_F(Models, ApplyTemplateGivesTheTextOfThePrompt) {
+  const auto response = apply_template(
+      R"({"messages": [{"role": "user", "content": "hi"}], "tools": [{}]})", deployment_);
+  ASSERT_TRUE(response.ok()) << response.error().message;
+  EXPECT_EQ(*parse_json(response->body), Json({{"prompt", "<user>hi<assistant>"}}));
+  for (const char* bad : {"{}", R"({"messages": 5})", R"({"model": "other", "messages": []})",
+                          R"({"messages": [{"role": "user", "content": "hi"}], "tools": 5})"}) {
+    EXPECT_FALSE(apply_template(bad, deployment_).ok()) << bad;
+  }
+}
+
 TEST_F(Models, DetokenizeGivesTheTextBack) {
   const auto response = detokenize(R"({"tokens": [104, 105, 256]})", deployment_);
   ASSERT_TRUE(response.ok());
