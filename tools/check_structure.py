@@ -48,17 +48,28 @@ NO_TEST_NEEDED = {
 TESTED_BY = {
     "src/app/build_engine.cc": "tests/e2e/test_command_line.py",
     "src/app/generation.cc": "tests/e2e/test_command_line.py",
+    "src/app/gguf_export.cc": "tests/e2e/test_gguf.py",
     "src/app/info_command.cc": "tests/e2e/test_command_line.py",
+    "src/app/list_command.cc": "tests/e2e/test_hub.py",
+    "src/app/logits_command.cc": "tests/e2e/test_command_line.py",
     "src/app/model_folder.cc": "tests/e2e/test_command_line.py",
+    "src/app/model_source.cc": "tests/e2e/test_hub.py",
+    "src/app/pull_command.cc": "tests/e2e/test_hub.py",
+    "src/app/quantize_command.cc": "tests/e2e/test_gguf.py",
+    "src/app/render_command.cc": "tests/e2e/test_templates.py",
+    "src/app/rm_command.cc": "tests/e2e/test_hub.py",
     "src/app/serve_command.cc": "tests/e2e/test_life_of_a_server.py",
     "src/app/terminal_commands.cc": "tests/e2e/test_command_line.py",
+    "src/app/tokenize_command.cc": "tests/e2e/test_command_line.py",
     "src/backend/cpu/kernels_avx2.cc": "src/backend/cpu/kernels_test.cc",
     "src/backend/cpu/kernels_avx512.cc": "src/backend/cpu/kernels_test.cc",
     "src/backend/cpu/kernels_scalar.cc": "src/backend/cpu/kernels_test.cc",
+    "src/backend/cpu/quant_pack.cc": "src/backend/cpu/packed_weight_test.cc",
     "src/base/env.cc": "tests/e2e/test_command_line.py",
     "src/engine/scheduler_admission.cc": "src/engine/scheduler_test.cc",
     "src/server/http/io_thread.cc": "src/server/http/session_test.cc",
     "src/server/http/session_output.cc": "src/server/http/session_test.cc",
+    "src/tensor/formats/": "src/tensor/formats/formats_test.cc",
     "src/text/jinja/": "src/text/chat_template_test.cc",
 }
 
@@ -455,7 +466,8 @@ def check_manual_with(tree, binary):
         done = subprocess.run([str(binary), *arguments], capture_output=True, text=True, timeout=30)
         return done.stdout + done.stderr
 
-    commands = ("serve", "run", "chat", "info", "bench", "pull", "version")
+    commands = ("serve", "run", "chat", "info", "bench", "pull", "list", "rm",
+                "version")
     everything = output("--help") + "".join(output(c, "--help") for c in commands)
     help_of_serve = output("serve", "--help")
     return (check_flags_documented(tree, help_of_serve, everything)

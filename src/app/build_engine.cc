@@ -8,17 +8,20 @@
 #include <ctime>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <system_error>
 #include <utility>
 
 #include "app/cache_plan.h"
 #include "app/commands.h"
-#include "app/model_folder.h"
+#include "app/model_files.h"
+#include "app/model_source.h"
 #include "backend/cpu/cpu_backend.h"
 #include "base/env.h"
 #include "base/system_memory.h"
 #include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/quantized_cache.h"
 #include "model/model_config.h"
 #include "model/registry.h"
 #include "runner/eager_runner.h"
@@ -65,10 +68,20 @@ int64_t table_bytes_per_block(int32_t block_size) {
   return 256 + int64_t{3 * sizeof(TokenId)} * block_size;
 }
 
-int64_t largest_tensor_bytes(const Checkpoint& checkpoint) {
+// Empty: converted matrices are not kept.
+std::string quantization_cache_folder(const EngineOptions& options) {
+  if (options.quantization_cache_dir) return *options.quantization_cache_dir;
+  if (const auto caches = env_value("XDG_CACHE_HOME")) return *caches + "/pagoda";
+  const auto home = env_value("HOME");
+  return home ? *home + "/.cache/pagoda" : "";
+}
+
+// `makes_blocks`: its blocks are in memory too, in q8_0 at most.
+int64_t largest_tensor_bytes(const Checkpoint& checkpoint, bool makes_blocks) {
   int64_t largest = 0;
   for (const CheckpointTensor& tensor : checkpoint.tensors()) {
-    largest = std::max(largest, tensor.num_bytes);
+    const int64_t blocks = makes_blocks ? tensor.shape.num_elements() / 32 * 34 : 0;
+    largest = std::max(largest, tensor.num_bytes + tensor.raw_bytes + blocks);
   }
   return largest;
 }
@@ -81,30 +94,29 @@ struct Decisions {
   int64_t process_bytes = 0;
   int64_t weight_bytes = 0;
   int64_t working_bytes = 0;
+  bool long_rope = false;  // which of two lists of rotary factors
   SystemMemory memory;
 };
-
-DType kv_dtype_for(const EngineOptions& options, const WeightFormat& format) {
-  if (options.kv_cache_dtype) return *options.kv_cache_dtype;
-  return format.matrix == DType::kF32 ? DType::kF32 : DType::kBF16;
-}
 
 Result<Decisions> decide(const EngineOptions& options, const Checkpoint& checkpoint,
                          const ModelConfig& config, const Backend& backend, int32_t num_threads) {
   Decisions decided;
   const std::string dtype =
       options.dtype ? std::string(format_traits(*options.dtype).name) : "auto";
-  ASSIGN_OR_RETURN(decided.format, choose_weight_format(
-                                       dtype, options.quantize_q8_0 ? "q8_0" : "none", checkpoint));
+  ASSIGN_OR_RETURN(decided.format,
+                   choose_weight_format(dtype, quantization_name(options), checkpoint));
   const StepLimits limits{
       .max_num_batched_tokens = std::max(options.max_num_batched_tokens, options.max_num_seqs),
       .max_num_seqs = options.max_num_seqs};
-  const DType kv_dtype = kv_dtype_for(options, decided.format);
-  ASSIGN_OR_RETURN(decided.weight_bytes, planned_weight_bytes(config, decided.format, backend));
+  const DType kv_dtype = options.kv_cache_dtype.value_or(usual_kv_dtype(decided.format));
+  ASSIGN_OR_RETURN(decided.weight_bytes,
+                   planned_weight_bytes(config, decided.format, backend, checkpoint));
   ASSIGN_OR_RETURN(decided.working_bytes, step_arena_bytes(config, limits));
   decided.working_bytes += sampler_bytes(config, num_threads);
   // One tensor is in memory twice while it is loaded; the arena comes after that.
-  decided.working_bytes = std::max(decided.working_bytes, largest_tensor_bytes(checkpoint));
+  const bool makes_blocks = options.quantization && !quantization_cache_folder(options).empty();
+  decided.working_bytes =
+      std::max(decided.working_bytes, largest_tensor_bytes(checkpoint, makes_blocks));
   decided.memory = read_system_memory();
   decided.process_bytes = resident_bytes();
   const MemoryDemand demand{
@@ -122,6 +134,8 @@ Result<Decisions> decide(const EngineOptions& options, const Checkpoint& checkpo
       .kv_cache_memory_bytes = options.kv_cache_memory_bytes,
       .memory_utilization = options.memory_utilization};
   ASSIGN_OR_RETURN(decided.plan, plan_cache(demand, decided.memory));
+  decided.long_rope = config.rope.type == RopeType::kLongRope &&
+                      decided.plan.max_model_len > config.rope.original_max_position_embeddings;
   decided.runner = {.limits = limits,
                     .num_blocks = decided.plan.num_blocks,
                     .block_size = options.block_size,
@@ -136,7 +150,7 @@ void report_plan(const EngineOptions& options, const Decisions& decided, const M
       fmt::format("  memory: weights {} ({}) + KV cache {} ({}) + working {} + requests {} + "
                   "loaded so far {} = "
                   "{} at most; {} available{}",
-                  format_bytes(decided.weight_bytes), format_traits(decided.format.matrix).name,
+                  format_bytes(decided.weight_bytes), format_name(decided.format),
                   format_bytes(plan.kv_cache_bytes), format_traits(decided.runner.kv_dtype).name,
                   format_bytes(decided.working_bytes), format_bytes(plan.request_bytes),
                   format_bytes(decided.process_bytes), format_bytes(plan.budget_bytes),
@@ -153,15 +167,12 @@ void report_plan(const EngineOptions& options, const Decisions& decided, const M
   progress(fmt::format("  context: {} tokens ({})", plan.max_model_len, reason));
 }
 
-ServedModel describe(const std::string& folder, bool is_demo, ModelFolder files,
+ServedModel describe(const std::string& given, const std::string& name, ModelFolder files,
                      const CachePlan& plan) {
   ServedModel served;
-  const std::filesystem::path path = std::filesystem::path(folder).lexically_normal();
-  const std::string base =
-      (path.has_filename() ? path.filename() : path.parent_path().filename()).string();
-  served.names = {is_demo ? "pagoda-demo" : base.empty() || base == "." ? "model" : base};
+  served.names = {name};
   // vLLM serves a model under the path it was given.
-  if (!is_demo && folder != served.names.front()) served.names.push_back(folder);
+  if (!given.empty() && given != name) served.names.push_back(given);
   served.tokenizer = std::move(files.tokenizer);
   served.chat_template = std::move(files.chat_template);
   served.bos_token = std::move(files.bos_token);
@@ -176,50 +187,103 @@ ServedModel describe(const std::string& folder, bool is_demo, ModelFolder files,
 Result<void> check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& config) {
   if (tokenizer.vocab_size() <= config.vocab_size) return {};
   return invalid_argument(
-      fmt::format("tokenizer.json has token ids up to {}, but the model's vocabulary has {}",
+      fmt::format("the tokenizer has token ids up to {}, but the model's vocabulary has {}",
                   tokenizer.vocab_size() - 1, config.vocab_size));
 }
 
-// What the content of a cached block depends on besides its tokens. Files are told apart by name,
-// size and time: reading gigabytes to hash them would cost more than the cache saves.
-std::string cache_fingerprint(const std::string& folder, const EngineOptions& options,
-                              const Backend& backend, const Decisions& decided) {
+// Names, sizes and times of the checkpoint's files: reading gigabytes to hash them would cost more
+// than caches save.
+std::string files_of(const Checkpoint& checkpoint) {
   std::map<std::string, std::string> files;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    if (!entry.is_regular_file(error)) continue;
+  const auto add = [&](const std::filesystem::directory_entry& entry) {
+    if (!entry.is_regular_file(error)) return;
     files[entry.path().filename().string()] = fmt::format(
         "{} {}", entry.file_size(error), entry.last_write_time(error).time_since_epoch().count());
+  };
+  if (checkpoint.gguf() != nullptr) {
+    for (const GgufFile& file : checkpoint.gguf_files()) {
+      add(std::filesystem::directory_entry(file.path(), error));
+    }
+  } else {
+    for (const auto& entry : std::filesystem::directory_iterator(checkpoint.path(), error)) {
+      add(entry);
+    }
   }
-  std::string text = fmt::format("{} {} {} {} {} {}\n", program_commit(), backend.name(),
-                                 format_traits(decided.format.matrix).name,
-                                 format_traits(decided.runner.kv_dtype).name, options.block_size,
-                                 decided.weight_bytes);
+  std::string text;
   for (const auto& [name, what] : files) text += name + " " + what + "\n";
   return text;
 }
 
+// What the content of a cached block depends on besides its tokens.
+std::string cache_fingerprint(const Checkpoint& checkpoint, const EngineOptions& options,
+                              const Backend& backend, const Decisions& decided) {
+  return fmt::format("{} {} {} {} {} {} {}\n", program_commit(), backend.name(),
+                     format_name(decided.format), format_traits(decided.runner.kv_dtype).name,
+                     options.block_size, decided.weight_bytes, decided.long_rope ? "long" : "") +
+         files_of(checkpoint);
+}
+
+// What converted matrices depend on. The number is that of the encoders: one that makes other
+// blocks needs another.
+std::string quantization_key(const Checkpoint& checkpoint, const WeightFormat& format) {
+  std::string header = checkpoint.config_json();
+  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
+    header += fmt::format("{} {} {} {} {}\n", tensor.name, tensor.dtype_name,
+                          to_string(tensor.shape), tensor.file_idx, tensor.file_offset);
+  }
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::absolute(checkpoint.path(), error);
+  return fmt::format("1 {}\n{}\n{:016x}\n", format_name(format), path.lexically_normal().string(),
+                     checksum64(std::as_bytes(std::span(header.data(), header.size())))) +
+         files_of(checkpoint);
+}
+
+// Null when nothing is converted, or converted matrices are not kept.
+std::unique_ptr<QuantizedCache> open_quantized_cache(const EngineOptions& options,
+                                                     const Checkpoint& checkpoint,
+                                                     const WeightFormat& format,
+                                                     const ProgressLine& progress) {
+  const std::string folder = quantization_cache_folder(options);
+  if (!options.quantization || folder.empty()) return nullptr;
+  auto cache =
+      QuantizedCache::open({.folder = folder, .key = quantization_key(checkpoint, format)});
+  if (cache.ok()) return std::move(cache).value();
+  progress("  note: " + cache.error().message);
+  return nullptr;
+}
+
 Result<std::unique_ptr<DiskBlockStore>> open_block_store(const EngineOptions& options,
-                                                         const std::string& folder,
+                                                         const Checkpoint& checkpoint,
                                                          const Backend& backend,
                                                          const Decisions& decided,
                                                          int64_t bytes_per_block) {
   if (options.prefix_cache_dir.empty()) return std::unique_ptr<DiskBlockStore>();
-  return DiskBlockStore::open({.folder = options.prefix_cache_dir,
-                               .fingerprint = cache_fingerprint(folder, options, backend, decided),
-                               .max_bytes = options.prefix_cache_disk_bytes,
-                               .bytes_per_block = static_cast<size_t>(bytes_per_block)});
+  return DiskBlockStore::open(
+      {.folder = options.prefix_cache_dir,
+       .fingerprint = cache_fingerprint(checkpoint, options, backend, decided),
+       .max_bytes = options.prefix_cache_disk_bytes,
+       .bytes_per_block = static_cast<size_t>(bytes_per_block)});
 }
 
 Result<std::unique_ptr<ModelRunner>> load_runner(const Checkpoint& checkpoint,
                                                  const ModelConfig& config,
+                                                 const EngineOptions& options,
                                                  const Decisions& decided, Backend& backend,
                                                  PhaseClock& clock, const ProgressLine& progress) {
   LoadCallbacks callbacks;
+  const auto cache = open_quantized_cache(options, checkpoint, decided.format, progress);
+  const bool from_cache = cache != nullptr && cache->has_file();
+  callbacks.quantized = cache.get();
   callbacks.note = [&progress](const std::string& note) { progress("  note: " + note); };
   ASSIGN_OR_RETURN(std::unique_ptr<Model> model,
                    load_model(checkpoint, config, decided.format, backend, callbacks));
-  clock.done(fmt::format("weights: {} packed", format_bytes(model->weight_bytes())));
+  if (cache != nullptr) {
+    cache->publish();
+    if (!cache->note().empty()) progress("  note: " + cache->note());
+  }
+  clock.done(fmt::format("weights: {} packed{}", format_bytes(model->weight_bytes()),
+                         from_cache ? ", quantized at an earlier start" : ""));
   ASSIGN_OR_RETURN(auto runner, EagerRunner::create(std::move(model), backend, decided.runner));
   return std::unique_ptr<ModelRunner>(std::move(runner));
 }
@@ -232,23 +296,20 @@ Result<std::unique_ptr<BuiltEngine>> build_engine(const EngineOptions& options,
   if (!options.prefix_cache_dir.empty() && !options.enable_prefix_caching) {
     return invalid_argument("prefix-cache-dir is set and enable-prefix-caching is false");
   }
-  std::string folder = options.model;
-  if (folder.empty()) {
-    ASSIGN_OR_RETURN(folder, find_demo_model());
-  }
-  progress(
-      fmt::format("loading {}{}", options.model.empty() ? "the built-in demo model" : folder,
-                  options.model.empty() ? " (a small demo; give a FOLDER for a real one)" : ""));
+  ASSIGN_OR_RETURN(const ModelSource source, resolve_model(options.model, progress));
+  const std::string& folder = source.path;
+  progress(fmt::format("loading {}{}", source.is_demo ? "the built-in demo model" : folder,
+                       source.is_demo ? " (a small demo; give a FOLDER for a real one)" : ""));
   PhaseClock clock(progress);
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(folder));
   auto config = parse_model_config(checkpoint.config_json());
   if (!config.ok()) {
-    return Error{config.error().code, folder + "/config.json: " + config.error().message};
+    return Error{config.error().code, checkpoint.config_path() + ": " + config.error().message};
   }
   clock.done(fmt::format("config: {}, {} layers, {}", config->architecture, config->num_layers,
                          format_bytes(checkpoint.num_bytes())));
   ASSIGN_OR_RETURN(ModelFolder files,
-                   read_model_folder(folder, config->eos_token_ids, options.chat_template_file));
+                   read_model_files(checkpoint, config->eos_token_ids, options.chat_template_file));
   RETURN_IF_ERROR(check_vocabulary(*files.tokenizer, *config));
   clock.done(fmt::format("tokenizer: {} tokens", files.tokenizer->vocab_size()));
 
@@ -265,10 +326,11 @@ Result<std::unique_ptr<BuiltEngine>> build_engine(const EngineOptions& options,
     metrics->gauge("pagoda:memory_budget_bytes", "Resident memory that is never exceeded.")
         .set(static_cast<double>(decided.plan.budget_bytes));
   }
+  config->rope.longest_sequence = decided.plan.max_model_len;
   // What can be refused is, before the weights are read.
   ASSIGN_OR_RETURN(
       built->block_store,
-      open_block_store(options, folder, *built->backend, decided,
+      open_block_store(options, checkpoint, *built->backend, decided,
                        kv_bytes_per_block(*config, decided.runner.kv_dtype, options.block_size)));
   if (built->block_store) {
     clock.done(fmt::format("disk cache: {} blocks in {}", built->block_store->stats().num_blocks,
@@ -277,10 +339,10 @@ Result<std::unique_ptr<BuiltEngine>> build_engine(const EngineOptions& options,
   if (!options.trace_file.empty()) {
     ASSIGN_OR_RETURN(built->trace, Trace::create(options.trace_file));
   }
-  ASSIGN_OR_RETURN(built->runner,
-                   load_runner(checkpoint, *config, decided, *built->backend, clock, progress));
+  ASSIGN_OR_RETURN(built->runner, load_runner(checkpoint, *config, options, decided,
+                                              *built->backend, clock, progress));
   clock.done("cache and working memory");
-  built->served = describe(folder, options.model.empty(), std::move(files), decided.plan);
+  built->served = describe(options.model, source.name, std::move(files), decided.plan);
   built->engine = std::make_unique<AsyncEngine>(
       *built->runner,
       EngineConfig{.max_model_len = decided.plan.max_model_len,

@@ -18,6 +18,7 @@
 
 #include "base/env.h"
 #include "base/yaml.h"
+#include "model/weights.h"
 
 namespace pagoda {
 namespace {
@@ -129,11 +130,14 @@ std::function<Result<void>(const std::string&)> switch_setter(const std::string&
 }
 
 Result<void> set_quantization(EngineOptions& options, const std::string& text) {
-  if (text != "none" && text != "q8_0") {
-    return invalid_argument(fmt::format("quantization: '{}' is not one of none, q8_0", text));
+  options.quantization.reset();
+  if (text == "none") return {};
+  for (const DType dtype : quantizations()) {
+    if (text == format_traits(dtype).name) options.quantization = dtype;
   }
-  options.quantize_q8_0 = text == "q8_0";
-  return {};
+  if (options.quantization) return {};
+  return invalid_argument(
+      fmt::format("quantization: '{}' is not one of {}", text, quantization_names()));
 }
 
 // The target is an int64_t or an optional one.
@@ -200,14 +204,22 @@ constexpr const char* kServerGroup = "Server";
 
 std::vector<Flag> model_flags(EngineOptions& o) {
   return {
-      {"model", "FOLDER", kModelGroup,
-       "Hugging Face folder: config.json, tokenizer.json, *.safetensors; the same as MODEL",
+      {"model", "MODEL", kModelGroup,
+       "a Hugging Face folder (config.json, tokenizer.json, *.safetensors), a GGUF file, or ORG/NAME "
+       "on a hub; the same as MODEL",
        "the built-in demo model", false, text_setter(o.model)},
       {"dtype", "TYPE", kModelGroup, "type of the weights: auto, bfloat16, float32", "auto", false,
        dtype_setter("dtype", o.dtype, {DType::kBF16, DType::kF32})},
       {"quantization", "FORMAT", kModelGroup,
-       "format that matrices are converted to while loading: none, q8_0", "none", false,
-       [&o](const std::string& text) { return set_quantization(o, text); }},
+       "format that matrices are converted to while loading: " + quantization_names(), "none",
+       false, [&o](const std::string& text) { return set_quantization(o, text); }},
+      {"quantization-cache-dir", "FOLDER", kModelGroup,
+       "where converted matrices are kept for the next start; none: nowhere",
+       "$XDG_CACHE_HOME/pagoda or ~/.cache/pagoda", false,
+       [&o](const std::string& text) -> Result<void> {
+         o.quantization_cache_dir = text == "none" ? "" : text;
+         return {};
+       }},
       {"chat-template", "FILE", kModelGroup, "Jinja chat template to use instead of the model's",
        "the model's own", false, text_setter(o.chat_template_file)},
       {"threads", "N", kModelGroup, "compute threads; 0: every core this process may use", "0",
@@ -297,6 +309,9 @@ std::vector<Flag> access_flags(ServeOptions& o) {
        true, list_setter("served-model-name", o.served_model_names)},
       {"any-model", "", kServerGroup, "answer whatever model name a request asks for", "", false,
        switch_setter("any-model", o.any_model)},
+      {"trust-request-chat-template", "", kServerGroup,
+       "render the chat_template of a request, within the same limits as the model's", "", false,
+       switch_setter("trust-request-chat-template", o.trusts_request_templates)},
       {"api-key", "KEY", kServerGroup, "key that clients must send; several are allowed", "no key",
        true, list_setter("api-key", o.api_keys)},
       {"api-key-file", "FILE", kServerGroup, "file of more such keys, one a line", "none", false,

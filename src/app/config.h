@@ -16,7 +16,7 @@ namespace pagoda {
 
 // How a model is loaded and run. Value type.
 struct EngineOptions {
-  std::string model;  // a Hugging Face folder; empty: the built-in demo model
+  std::string model;  // a Hugging Face folder or ORG/NAME; empty: the built-in demo model
   std::optional<int32_t>
       max_model_len;          // tokens; unset: what the model allows and the memory holds
   int32_t max_num_seqs = 64;  // sequences in one step
@@ -28,7 +28,9 @@ struct EngineOptions {
       0.9;  // share of the available memory that weights, cache and work may take
   std::optional<DType> dtype;           // of weights; unset: as the checkpoint
   std::optional<DType> kv_cache_dtype;  // unset: f32 for f32 weights, else bf16
-  bool quantize_q8_0 = false;
+  std::optional<DType> quantization;    // block format to convert to; unset: none
+  // Where converted matrices are kept; unset: the user's cache folder; empty: nowhere.
+  std::optional<std::string> quantization_cache_dir;
   int32_t num_threads = 0;         // compute threads; 0: usable cores
   std::string chat_template_file;  // empty: the model's own
   int32_t max_num_queued_requests = 1024;
@@ -41,6 +43,11 @@ struct EngineOptions {
   int32_t num_tenants = 1;  // filled by serve: one for each API key
   int64_t http_bytes = 0;   // filled by serve: most that all request bodies and their parsing take
 };
+
+// As --quantization spells it.
+inline std::string_view quantization_name(const EngineOptions& options) {
+  return options.quantization ? format_traits(*options.quantization).name : "none";
+}
 
 // Everything `pagoda serve` can be told. Value type.
 struct ServeOptions {
@@ -56,6 +63,7 @@ struct ServeOptions {
   std::vector<std::string> allowed_hosts;
   std::vector<std::string> allowed_origins;
   bool any_model = false;
+  bool trusts_request_templates = false;
   std::optional<uint64_t> seed;  // of the seeds drawn for requests without one
   int32_t num_io_threads = 2;
   int32_t drain_timeout_s = 30;

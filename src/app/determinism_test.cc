@@ -16,7 +16,6 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/test_folder.h"
 #include "engine/engine.h"
-#include "model/llama.h"
 #include "model/registry.h"
 #include "runner/eager_runner.h"
 
@@ -48,6 +47,36 @@ std::string tiny_config() {
     "num_hidden_layers": 3})";
 }
 
+// Windows shorter than a chunk of keys and longer than a block in every second layer, caps of
+// scores and logits, norms behind each block.
+std::string windowed_config() {
+  return R"({"architectures": ["Gemma2ForCausalLM"], "vocab_size": 523, "hidden_size": 96,
+    "intermediate_size": 160, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 12,
+    "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "query_pre_attn_scalar": 12,
+    "sliding_window": 21, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 30.0,
+    "num_hidden_layers": 3})";
+}
+
+// Experts of few rows each, a layer without them, and a window.
+std::string experts_config() {
+  return R"({"architectures": ["Qwen3MoeForCausalLM"], "hidden_act": "silu", "vocab_size": 523,
+    "hidden_size": 96, "intermediate_size": 160, "num_attention_heads": 6,
+    "num_key_value_heads": 2, "head_dim": 12, "max_position_embeddings": 2048,
+    "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": false,
+    "num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 64,
+    "norm_topk_prob": true, "mlp_only_layers": [1], "use_sliding_window": true,
+    "sliding_window": 40, "num_hidden_layers": 3})";
+}
+
+// Sinks, biases, clamped activations, and windows in every other layer.
+std::string sinks_config() {
+  return R"({"architectures": ["GptOssForCausalLM"], "hidden_act": "silu", "vocab_size": 523,
+    "hidden_size": 96, "intermediate_size": 64, "num_attention_heads": 6,
+    "num_key_value_heads": 2, "head_dim": 12, "max_position_embeddings": 2048,
+    "rms_norm_eps": 1e-5, "tie_word_embeddings": false, "num_local_experts": 6,
+    "num_experts_per_tok": 2, "sliding_window": 24, "num_hidden_layers": 2})";
+}
+
 // A model folder with random bf16 weights. Random numbers are drawn once; each tensor takes them
 // from another place on.
 class RandomModel {
@@ -61,7 +90,8 @@ class RandomModel {
     for (uint16_t& bits : pool) bits = float_to_bf16(normal(generator) * scale);
     std::string header = "{";
     std::string data;
-    for (const WeightSpec& spec : llama_weight_specs(config_)) {
+    const Architecture* architecture = find_architecture(config_.architecture).value();
+    for (const WeightSpec& spec : architecture->weight_specs(config_)) {
       const size_t begin = data.size();
       append(data, spec.shape, pool);
       header += (header.size() > 1 ? ",\"" : "\"") + spec.name +
@@ -385,6 +415,30 @@ Scope everything() {
 
 TEST(Determinism, ATinyModelGivesTheSameAnswersInAllCircumstances) {
   expect_determinism(RandomModel(tiny_config()), [](int32_t) { return everything(); });
+}
+
+TEST(Determinism, AModelWithWindowsAndCapsGivesTheSameAnswers) {
+  constexpr DType kCaches[] = {DType::kF32, DType::kI8, DType::kBF16, DType::kI8};
+  expect_determinism(RandomModel(windowed_config()), [&](int32_t combination) {
+    return Scope{.kv_dtypes = {kCaches[combination % 4]},
+                 .longest_prompt = 110,
+                 .thread_counts = {1, 3},
+                 .step_tokens = {64, 7, 1},
+                 .steps_before_loss = {1, 4}};
+  });
+}
+
+TEST(Determinism, MixturesOfExpertsGiveTheSameAnswers) {
+  constexpr DType kCaches[] = {DType::kBF16, DType::kI8, DType::kF32, DType::kBF16};
+  for (const std::string& config : {experts_config(), sinks_config()}) {
+    expect_determinism(RandomModel(config), [&](int32_t combination) {
+      return Scope{.kv_dtypes = {kCaches[combination % 4]},
+                   .longest_prompt = 75,
+                   .thread_counts = {1, 3},
+                   .step_tokens = {64, 7, 1},
+                   .steps_before_loss = {1, 4}};
+    });
+  }
 }
 
 TEST(Determinism, AModelOf1BWidthGivesTheSameAnswers) {

@@ -29,7 +29,8 @@ class FlagParser {
           ->type_name("FILE")
           ->group("Configuration");
     }
-    app.add_option("MODEL", model_, "Hugging Face folder (default: the built-in demo model)");
+    app.add_option("MODEL", model_,
+                   "folder, GGUF file, or ORG/NAME on a hub (default: the built-in demo model)");
     for (size_t i = 0; i < flags_.size(); ++i) add(app, i);
   }
 
@@ -161,6 +162,96 @@ Command add_info(CLI::App& root) {
           }};
 }
 
+Command add_quantize(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("quantize", "write a model as a GGUF file");
+  const auto options = std::make_shared<QuantizeOptions>();
+  app->add_option("IN", options->input, "folder, GGUF file, or ORG/NAME on a hub")->required();
+  app->add_option("OUT", options->output, "the GGUF file to write")->required();
+  app->add_option("--type", options->type,
+                  "format of the matrices: f32, bf16, f16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, "
+                  "q6_k, mxfp4 [q8_0]");
+  return {app, [options]() -> Result<void> { return quantize(*options); }};
+}
+
+Command add_logits(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("logits", "show what a model computes for token ids");
+  const auto options = std::make_shared<LogitsOptions>();
+  app->add_option("--ids", options->ids, "token ids, as \"1,2,3\"")->required();
+  app->add_option("--top", options->top, "largest logits of each position [10]")
+      ->check(number_in(1, 1e7));
+  app->add_flag("--all", options->all, "every position, not only the last");
+  const auto flags = std::make_shared<FlagParser>(*app, engine_flags(options->engine), false);
+  return {app, [options, flags]() -> Result<void> {
+            RETURN_IF_ERROR(flags->apply());
+            return print_logits(*options);
+          }};
+}
+
+Command add_pull(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("pull", "download a model from a hub into the cache");
+  app->footer(
+      "The cache is Hugging Face's own, shared with its tools: HF_HUB_CACHE, HF_HOME or "
+      "~/.cache/huggingface.\nHF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE and the proxy variables are "
+      "obeyed.");
+  const auto options = std::make_shared<PullOptions>();
+  app->add_option("MODEL", options->model, "ORG/NAME[@REVISION] or ORG/NAME:QUANTIZATION (GGUF)")
+      ->required();
+  app->add_option("--include", options->include, "files to take instead of the usual ones")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  app->add_option("--exclude", options->exclude, "files to leave out")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  return {app, [options] { return pull(*options); }};
+}
+
+Command add_list(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("list", "list the models in the cache");
+  const auto as_json = std::make_shared<bool>(false);
+  app->add_flag("--json", *as_json, "print JSON");
+  return {app, [as_json] { return list_models(*as_json); }};
+}
+
+Command add_rm(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("rm", "remove a model from the cache");
+  const auto model = std::make_shared<std::string>();
+  app->add_option("MODEL", *model, "ORG/NAME, or ORG/NAME@REVISION for one revision")->required();
+  return {app, [model] { return remove_model(*model); }};
+}
+
+Command add_tokenize(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("tokenize", "print the token ids of standard input");
+  const auto options = std::make_shared<TokenizeOptions>();
+  app->add_option("MODEL", options->model, "folder, GGUF file, tokenizer.json or tokenizer.model")
+      ->required();
+  app->add_flag("--add-special", options->add_special, "with what the model puts around a text");
+  app->add_flag("--null", options->null, "texts with a NUL between them; one array a line");
+  app->add_flag("--decode", options->decode, "with the text that the ids decode to");
+  return {app, [options]() -> Result<void> { return tokenize(*options); }};
+}
+
+Command add_render(CLI::App& root) {
+  CLI::App* app =
+      root.add_subcommand("render", "print the prompt that a chat template makes of messages");
+  const auto options = std::make_shared<RenderOptions>();
+  app->add_option("MODEL", options->model, "folder or GGUF file; not needed with --template");
+  app->add_option("--messages", options->messages_file,
+                  "JSON: a list of messages, or an object with \"messages\"")
+      ->type_name("FILE")
+      ->required();
+  app->add_option("--tools", options->tools_file, "JSON: a list of tools")->type_name("FILE");
+  app->add_option("--template", options->template_file, "Jinja template [the model's]")
+      ->type_name("FILE");
+  app->add_option("--var", options->variables, "a variable of the template; JSON, or else a text")
+      ->type_name("NAME=VALUE")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app->add_flag("--no-generation-prompt", options->no_generation_prompt,
+                "leave out the beginning of an answer");
+  return {app, [options]() -> Result<void> { return render(*options); }};
+}
+
 Command add_version(CLI::App& root) {
   CLI::App* app = root.add_subcommand("version", "print the version");
   return {app, []() -> Result<void> {
@@ -174,8 +265,10 @@ int run(int argc, char** argv) {
                 "pagoda");
   root.require_subcommand(1);
   root.set_version_flag("--version", [] { return "pagoda " + program_version(); });
-  const std::vector<Command> commands = {add_serve(root), add_run(root), add_chat(root),
-                                         add_info(root), add_version(root)};
+  const std::vector<Command> commands = {
+      add_serve(root),  add_run(root),      add_chat(root),   add_info(root),
+      add_pull(root),   add_list(root),     add_rm(root),     add_quantize(root),
+      add_logits(root), add_tokenize(root), add_render(root), add_version(root)};
   // CLI11 only says that a command is missing; a mistyped one deserves its name.
   const bool known = std::any_of(commands.begin(), commands.end(), [&](const Command& command) {
     return argc > 1 && command.app->get_name() == argv[1];

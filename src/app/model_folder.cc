@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "text/sentencepiece_model.h"
 
 namespace pagoda {
 namespace {
@@ -72,21 +73,10 @@ std::optional<std::string> template_in(const Json& config) {
   return std::nullopt;
 }
 
-Result<std::shared_ptr<const ChatTemplate>> make_template(const std::filesystem::path& from,
-                                                          const std::string& source) {
-  auto made = ChatTemplate::create(source);
-  if (!made.ok()) return in_file(from, made.error());
-  return made;
-}
-
 Result<std::shared_ptr<const ChatTemplate>> read_template(const std::filesystem::path& folder,
                                                           const Json& tokenizer_config,
                                                           const std::string& template_file) {
-  if (!template_file.empty()) {
-    ASSIGN_OR_RETURN(const std::optional<std::string> text, read_text(template_file));
-    if (!text) return Error{ErrorCode::kNotFound, template_file + ": no such chat template file"};
-    return make_template(template_file, *text);
-  }
+  if (!template_file.empty()) return read_template_file(template_file);
   ASSIGN_OR_RETURN(const std::optional<std::string> own, read_text(folder / "chat_template.jinja"));
   if (own) return make_template(folder / "chat_template.jinja", *own);
   const std::optional<std::string> embedded = template_in(tokenizer_config);
@@ -148,25 +138,66 @@ Result<SamplingParams> read_sampling(const std::filesystem::path& path,
   return sampling;
 }
 
+// A SentencePiece model does not say whether BOS and EOS go around a text; tokenizer_config.json
+// does. Llama's tokenizers put BOS before it unless told otherwise.
+Result<void> apply_ends(const std::filesystem::path& config_path, TokenizerData& data) {
+  ASSIGN_OR_RETURN(const Json config, read_json_object(config_path));
+  if (config.value("add_bos_token", Json(true)) == Json(false)) data.prefix_ids.clear();
+  const std::string eos = token_spelling(config, "eos_token");
+  if (config.value("add_eos_token", Json(false)) != Json(true) || eos.empty()) return {};
+  for (const TokenizerData::AddedToken& token : data.added_tokens) {
+    if (token.content == eos) data.suffix_ids = {token.id};
+  }
+  return {};
+}
+
 }  // namespace
+
+Result<std::shared_ptr<const ChatTemplate>> make_template(const std::string& from,
+                                                          const std::string& source) {
+  auto made = ChatTemplate::create(source);
+  if (!made.ok()) return in_file(from, made.error());
+  return made;
+}
+
+Result<std::shared_ptr<const ChatTemplate>> read_template_file(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::optional<std::string> text, read_text(path));
+  if (!text) return Error{ErrorCode::kNotFound, path + ": no such chat template file"};
+  return make_template(path, *text);
+}
+
+Result<std::shared_ptr<const Tokenizer>> read_tokenizer(const std::string& path) {
+  std::filesystem::path file(path);
+  std::error_code error;
+  if (std::filesystem::is_directory(file, error)) {
+    const std::filesystem::path folder = file;
+    file = folder / "tokenizer.json";
+    if (!std::filesystem::exists(file, error) &&
+        std::filesystem::exists(folder / "tokenizer.model", error)) {
+      file = folder / "tokenizer.model";
+    }
+  }
+  ASSIGN_OR_RETURN(const std::optional<std::string> bytes, read_text(file));
+  if (!bytes) return Error{ErrorCode::kNotFound, file.string() + ": no such file"};
+  const bool is_sentencepiece = file.extension() == ".model";
+  auto data = is_sentencepiece ? parse_sentencepiece_model(*bytes) : parse_tokenizer_json(*bytes);
+  if (data.ok() && is_sentencepiece) {
+    RETURN_IF_ERROR(apply_ends(file.parent_path() / "tokenizer_config.json", *data));
+  }
+  if (!data.ok()) return in_file(file, data.error());
+  auto tokenizer = Tokenizer::create(std::move(data).value());
+  if (!tokenizer.ok()) return in_file(file, tokenizer.error());
+  return tokenizer;
+}
 
 Result<ModelFolder> read_model_folder(const std::string& folder,
                                       const std::vector<int32_t>& config_eos_ids,
                                       const std::string& template_file) {
   const std::filesystem::path root(folder);
-  const std::filesystem::path tokenizer_path = root / "tokenizer.json";
-  ASSIGN_OR_RETURN(const std::optional<std::string> tokenizer_json, read_text(tokenizer_path));
-  if (!tokenizer_json) {
-    return Error{ErrorCode::kNotFound, tokenizer_path.string() + ": no such file"};
-  }
-  auto data = parse_tokenizer_json(*tokenizer_json);
-  if (!data.ok()) return in_file(tokenizer_path, data.error());
-  auto tokenizer = Tokenizer::create(std::move(data).value());
-  if (!tokenizer.ok()) return in_file(tokenizer_path, tokenizer.error());
-
+  ASSIGN_OR_RETURN(std::shared_ptr<const Tokenizer> tokenizer, read_tokenizer(folder));
   ASSIGN_OR_RETURN(const Json config, read_json_object(root / "tokenizer_config.json"));
   ModelFolder result;
-  result.tokenizer = std::move(tokenizer).value();
+  result.tokenizer = std::move(tokenizer);
   result.bos_token = token_spelling(config, "bos_token");
   result.eos_token = token_spelling(config, "eos_token");
   ASSIGN_OR_RETURN(result.chat_template, read_template(root, config, template_file));

@@ -22,12 +22,21 @@ struct ModelFolder {
   SamplingParams default_sampling;  // generation_config.json's, with the ids that end a text
 };
 
-// Reads tokenizer.json, tokenizer_config.json, chat_template.jinja and generation_config.json (only
+// The tokenizer of a folder (its tokenizer.json, else its tokenizer.model, a SentencePiece model)
+// or of one such file. Errors name the file: kNotFound, kTooLarge, kInvalidArgument, kUnsupported.
+Result<std::shared_ptr<const Tokenizer>> read_tokenizer(const std::string& path);
+
+// Reads the tokenizer, tokenizer_config.json, chat_template.jinja and generation_config.json (only
 // the first is required). `config_eos_ids` are config.json's, used when generation_config.json has
 // none. `template_file`, when not empty, replaces the folder's template. Errors name the file:
 // kNotFound, kInvalidArgument, kUnsupported.
 Result<ModelFolder> read_model_folder(const std::string& folder,
                                       const std::vector<int32_t>& config_eos_ids,
                                       const std::string& template_file);
+
+// The template in a text, or in a file; errors say where it came from.
+Result<std::shared_ptr<const ChatTemplate>> make_template(const std::string& from,
+                                                          const std::string& source);
+Result<std::shared_ptr<const ChatTemplate>> read_template_file(const std::string& path);
 
 }  // namespace pagoda

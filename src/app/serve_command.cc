@@ -74,6 +74,7 @@ ServerConfig server_config(const ServeOptions& options) {
   config.allowed_hosts = options.allowed_hosts;
   config.allowed_origins = options.allowed_origins;
   config.any_model = options.any_model;
+  config.trusts_request_templates = options.trusts_request_templates;
   config.seed = options.seed;
   config.num_io_threads = options.num_io_threads;
   config.connections = options.connections;

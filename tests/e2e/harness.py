@@ -26,6 +26,8 @@ DISASTERS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime er
 
 # Settings of the caller's shell must not reach the servers under test.
 CLEAN_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PAGODA_")}
+# Nothing is left in the home folder.
+CLEAN_ENVIRONMENT["PAGODA_QUANTIZATION_CACHE_DIR"] = "none"
 
 HELPFUL = {"role": "system", "content": "You are a helpful assistant."}
 

@@ -12,10 +12,12 @@ import pytest
 import harness
 from harness import CAPITAL, assert_fails_clearly, run_pagoda
 
+GOLDEN = harness.ROOT / "tests/golden/models"
+
 
 def test_version_and_help_are_printed():
     assert run_pagoda("version").stdout.startswith("pagoda 0.")
-    for command in ("serve", "run", "chat", "info"):
+    for command in ("serve", "run", "chat", "info", "logits"):
         done = run_pagoda(command, "--help")
         assert done.returncode == 0
         assert "--max-model-len" in done.stdout
@@ -28,6 +30,52 @@ def test_info_shows_the_machine_the_model_and_the_variables():
     assert model.returncode == 0, model.stderr
     assert "LlamaForCausalLM" in model.stdout
     assert "PAGODA_CPU_ISA" in run_pagoda("info", "--env").stdout
+
+
+def test_info_shows_the_experts_of_a_mixture(tmp_path):
+    golden = GOLDEN / "qwen3_moe"
+    for source in (golden / "config.json", golden / "model.safetensors",
+                   pathlib.Path(harness.MODEL) / "tokenizer.json"):
+        shutil.copy(source, tmp_path)
+    shown = run_pagoda("info", tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "Qwen3MoeForCausalLM" in shown.stdout
+    assert "5, 3 a token, 16" in shown.stdout
+
+
+def test_info_shows_what_sets_a_family_apart(tmp_path):
+    shutil.copytree(GOLDEN / "gemma3", tmp_path / "model")
+    shutil.copy(harness.MODEL / "tokenizer.json", tmp_path / "model")
+    shown = run_pagoda("info", tmp_path / "model").stdout
+    for text in ("Gemma3ForCausalLM", "16 tokens in 1 of 2 layers", "linear, theta 50000, factor 8", "theta 500",
+                 "norms of heads"):
+        assert text in shown, shown
+    assert "sliding window" not in run_pagoda("info", harness.MODEL).stdout
+
+
+def test_logits_are_those_of_transformers_for_each_position():
+    for name in ("gemma2", "phi3_short"):
+        expected = json.loads((GOLDEN / name / "expected.json").read_text())
+        ids = ",".join(map(str, expected["prompt"]))
+        flags = ["--ids", ids, "--dtype", "float32", "--max-model-len", expected.get("max_model_len", 256)]
+        done = run_pagoda("logits", GOLDEN / name, "--all", "--top", "1000", *flags)
+        assert done.returncode == 0, done.stderr
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [line["position"] for line in lines] == list(range(len(expected["prompt"])))
+        for position, wanted in zip(expected["positions"], expected["logits"], strict=True):
+            line = lines[position]
+            assert sorted(line["ids"]) == list(range(len(wanted)))
+            assert line["logits"] == sorted(line["logits"], reverse=True)
+            for token, logit in zip(line["ids"], line["logits"], strict=True):
+                assert abs(logit - wanted[token]) < 1e-4, (name, position, token)
+        last = run_pagoda("logits", GOLDEN / name, "--top", "3", *flags)
+        assert json.loads(last.stdout) == {"position": lines[-1]["position"], "ids": lines[-1]["ids"][:3],
+                                           "logits": lines[-1]["logits"][:3]}
+
+
+@pytest.mark.parametrize("ids", ["", "1,x", "1,,2", "-1", "96", "99999999999", ",".join(["1"] * 257)])
+def test_logits_refuses_what_are_no_token_ids(ids):
+    assert_fails_clearly(run_pagoda("logits", GOLDEN / "gemma2", f"--ids={ids}"), "ids")
 
 
 def test_run_answers_one_prompt():
@@ -43,6 +91,28 @@ def test_chat_answers_line_by_line_and_remembers():
                       stdin=lines, timeout=30)
     assert done.returncode == 0, done.stderr
     assert done.stdout.index("capital of France") < done.stdout.index("capital of Italy")
+
+
+def test_tokenize_prints_ids_that_a_server_would_take():
+    model = pathlib.Path(harness.MODEL)
+    done = run_pagoda("tokenize", str(model), "--null", "--decode", stdin="Hello there\0 two  texts")
+    assert done.returncode == 0, done.stderr
+    first, second = [json.loads(line) for line in done.stdout.splitlines()]
+    assert first["text"] == "Hello there" and second["text"] == " two  texts"
+    by_file = run_pagoda("tokenize", str(model / "tokenizer.json"), stdin="Hello there")
+    assert json.loads(by_file.stdout) == first["ids"]
+    special = run_pagoda("tokenize", str(model), "--add-special", stdin="Hello there")
+    assert json.loads(special.stdout)[1:] == first["ids"]
+
+
+def test_tokenize_replaces_what_is_no_utf_8_and_says_so():
+    import subprocess
+
+    done = subprocess.run([harness.BINARY, "tokenize", harness.MODEL, "--decode"], input=b"a\xe2\x82z",
+                          capture_output=True, timeout=30)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["text"] == "a\ufffdz"
+    assert b"not valid UTF-8" in done.stderr
 
 
 BAD_FLAGS = [
@@ -275,7 +345,7 @@ DAMAGES = {
     "eps not finite": (write("config.json", b'{"rms_norm_eps": 1e999}'), "config.json"),
     "activation unknown": (set_config(hidden_act="tanh"), "tanh"),
     "rope unknown": (set_config(rope_scaling={"rope_type": "magic", "factor": 2.0}), "magic"),
-    "quantized checkpoint": (set_config(quantization_config={"quant_method": "gptq", "bits": 4}), "quantiz"),
+    "quantized checkpoint": (set_config(quantization_config={"quant_method": "magic", "bits": 4}), "magic"),
     "no weights": (no_weights, "safetensors"),
     "weights empty": (truncate(0), "safetensors"),
     "weights of 3 bytes": (lambda folder: os.truncate(weights_of(folder), 3), "safetensors"),

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 import harness
-from harness import CAPITAL, STORY, Server
+from harness import CAPITAL, COUNT, STORY, Server
 
 
 @pytest.fixture(scope="module")
@@ -205,11 +205,28 @@ def test_served_names_and_aliases_are_the_models():
         assert server.post("/v1/chat/completions", messages=CAPITAL, model="third").status_code == 404
 
 
-@pytest.mark.parametrize("flags", [["--quantization", "q8_0"], ["--dtype", "float32"], ["--kv-cache-dtype", "f32"],
+@pytest.mark.parametrize("flags", [["--quantization", "q8_0"], ["--quantization", "q6_k"], ["--dtype", "float32"], ["--kv-cache-dtype", "f32"],
                                    ["--threads", "1"], ["--block-size", "8"]])
 def test_other_number_formats_and_shapes_still_know_the_capital(flags):
     with Server(*flags) as server:
         assert "New Delhi" in server.answer(CAPITAL)
+
+
+def test_a_second_start_reads_the_weights_that_the_first_quantized(tmp_path):
+    answers = []
+    log = ""
+    for start in range(3):
+        with Server("--quantization", "q4_k", "--quantization-cache-dir", tmp_path) as server:
+            answers.append(server.answer(COUNT))
+            log = server.log()
+            assert ("quantized at an earlier start" in log) == (start > 0)
+        file, = tmp_path.iterdir()
+        if start == 1:  # damage that only reading finds
+            with open(file, "r+b") as damaged:
+                damaged.seek(5000)
+                damaged.write(b"damage")
+    assert answers[0] == answers[1] == answers[2]
+    assert "is made anew" in log
 
 
 def test_a_chat_template_from_a_file_is_used(tmp_path):

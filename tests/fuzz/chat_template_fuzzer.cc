@@ -13,7 +13,11 @@ pagoda::Json default_variables() {
     "messages": [{"role": "system", "content": "Be kind."},
                  {"role": "user", "content": " Hi <b> \"there\" "},
                  {"role": "assistant", "content": null,
-                  "tool_calls": [{"function": {"name": "f", "arguments": {"a": [1, 2.5, true]}}}]}],
+                  "tool_calls": [{"id": "c1", "type": "function",
+                                  "function": {"name": "f", "arguments": {"a": [1, 2.5, true]}}}]},
+                 {"role": "tool", "tool_call_id": "c1", "name": "f", "content": "21 \u00b0C"},
+                 {"role": "user", "content": [{"type": "text", "text": "\ud55c\uad6d\uc5b4"}]}],
+    "documents": null, "enable_thinking": false, "nothing": null, "deep": [[1, [2, {"k": []}]]],
     "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
     "add_generation_prompt": true, "bos_token": "<s>", "eos_token": "</s>"})");
   CHECK(parsed.ok());

@@ -14,6 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t num_bytes) {
   }
   CHECK(config->num_heads % config->num_kv_heads == 0);
   pagoda::make_rope_table(config->rope, config->head_size);
+  if (config->sliding_rope) pagoda::make_rope_table(*config->sliding_rope, config->head_size);
+  CHECK(config->layers.size() == static_cast<size_t>(config->num_layers));
   const auto architecture = pagoda::find_architecture(config->architecture);
   if (!architecture.ok() || config->num_layers > 100) return 0;
   for (const auto& spec : (*architecture)->weight_specs(*config)) {

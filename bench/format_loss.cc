@@ -1,5 +1,5 @@
-// What a KV cache format costs in accuracy: logits of the same tokens with each format, against
-// f32.
+// What formats of weights and of the KV cache cost in accuracy: logits of the same tokens with each
+// format, against an f32 cache, and against the checkpoint's weights in f32.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -156,6 +156,59 @@ struct Options {
   std::string prompt;
 };
 
+void print_row(std::string_view name, const std::string& size, const Loss& loss) {
+  const auto count = static_cast<double>(loss.num_positions);
+  fmt::print("| {} | {} | {:.2e} | {:.2e} | {:.2f} % | {:.4f} | {:+.4f} % | {:.1e} |\n", name, size,
+             loss.abs_difference / count, loss.max_difference,
+             100.0 * static_cast<double>(loss.num_same_best) / count, std::exp(loss.nll / count),
+             100.0 * std::expm1((loss.nll - loss.nll_reference) / count), loss.divergence / count);
+}
+
+void print_heading(const char* what, const char* size) {
+  fmt::print(
+      "| {} | {} | mean abs. logprob difference | largest | same best token | perplexity "
+      "| against the reference | KL divergence |\n|---|---|---|---|---|---|---|---|\n",
+      what, size);
+}
+
+void compare_caches(const Options& options, Backend& backend, const Model& model,
+                    const std::vector<std::vector<int32_t>>& texts) {
+  print_heading("KV cache", "bytes a token");
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
+    Loss loss;
+    int64_t bytes_per_block = 0;
+    for (const std::vector<int32_t>& text : texts) {
+      Reader reference(backend, model, DType::kF32, options.num_tokens);
+      Reader reader(backend, model, dtype, options.num_tokens);
+      compare(reference, reader, text, static_cast<size_t>(model.config().vocab_size), loss);
+      bytes_per_block = reader.cache_bytes_per_block();
+    }
+    print_row(format_traits(dtype).name, std::to_string(bytes_per_block / kBlockSize), loss);
+  }
+}
+
+Result<void> compare_weights(const Options& options, const Checkpoint& checkpoint,
+                             const ModelConfig& config, Backend& backend,
+                             const std::vector<std::vector<int32_t>>& texts) {
+  ASSIGN_OR_RETURN(const auto model,
+                   load_model(checkpoint, config, {.matrix = DType::kF32}, backend));
+  print_heading("weights", "MB");
+  std::vector<DType> formats = {DType::kF32, DType::kBF16};
+  for (const DType dtype : quantizations()) formats.push_back(dtype);
+  for (const DType dtype : formats) {
+    ASSIGN_OR_RETURN(const auto other, load_model(checkpoint, config, {.matrix = dtype}, backend));
+    Loss loss;
+    for (const std::vector<int32_t>& text : texts) {
+      Reader reference(backend, *model, DType::kF32, options.num_tokens);
+      Reader reader(backend, *other, DType::kF32, options.num_tokens);
+      compare(reference, reader, text, static_cast<size_t>(config.vocab_size), loss);
+    }
+    print_row(format_traits(dtype).name,
+              fmt::format("{:.2f}", static_cast<double>(other->weight_bytes()) * 1e-6), loss);
+  }
+  return {};
+}
+
 Result<void> run(const Options& options) {
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(options.folder));
   ASSIGN_OR_RETURN(const ModelConfig config, parse_model_config(checkpoint.config_json()));
@@ -178,38 +231,19 @@ Result<void> run(const Options& options) {
     texts.push_back(write_text(reader, prompt, static_cast<size_t>(options.num_tokens),
                                config.vocab_size, static_cast<uint64_t>(i)));
   }
-  fmt::print("{}, weights {}, {} texts of {} tokens\n", backend->name(),
-             format_traits(format.matrix).name, options.num_texts, options.num_tokens);
-  fmt::print(
-      "| KV cache | bytes a token | mean abs. logprob difference | largest | same best token "
-      "| perplexity | against f32 | KL divergence |\n|---|---|---|---|---|---|---|---|\n");
-  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
-    Loss loss;
-    int64_t bytes_per_block = 0;
-    for (const std::vector<int32_t>& text : texts) {
-      Reader reference(*backend, *model, DType::kF32, options.num_tokens);
-      Reader reader(*backend, *model, dtype, options.num_tokens);
-      compare(reference, reader, text, static_cast<size_t>(config.vocab_size), loss);
-      bytes_per_block = reader.cache_bytes_per_block();
-    }
-    const auto count = static_cast<double>(loss.num_positions);
-    fmt::print("| {} | {} | {:.2e} | {:.2e} | {:.2f} % | {:.4f} | {:+.4f} % | {:.1e} |\n",
-               format_traits(dtype).name, bytes_per_block / kBlockSize, loss.abs_difference / count,
-               loss.max_difference, 100.0 * static_cast<double>(loss.num_same_best) / count,
-               std::exp(loss.nll / count),
-               100.0 * std::expm1((loss.nll - loss.nll_reference) / count),
-               loss.divergence / count);
-  }
-  return {};
+  fmt::print("{}, weights {}, {} texts of {} tokens\n", backend->name(), format_name(format),
+             options.num_texts, options.num_tokens);
+  compare_caches(options, *backend, *model, texts);
+  return compare_weights(options, checkpoint, config, *backend, texts);
 }
 
 }  // namespace
 }  // namespace pagoda
 
-// Usage: kv_loss MODEL [texts [tokens [prompt]]]
+// Usage: format_loss MODEL [texts [tokens [prompt]]]
 int main(int argc, char** argv) {
   if (argc < 2) {
-    fmt::print(stderr, "usage: kv_loss MODEL [texts [tokens [prompt]]]\n");
+    fmt::print(stderr, "usage: format_loss MODEL [texts [tokens [prompt]]]\n");
     return 2;
   }
   pagoda::Options options;
@@ -219,6 +253,6 @@ int main(int argc, char** argv) {
   if (argc > 4) options.prompt = argv[4];
   const auto done = pagoda::run(options);
   if (done.ok()) return 0;
-  fmt::print(stderr, "kv_loss: {}\n", done.error().message);
+  fmt::print(stderr, "format_loss: {}\n", done.error().message);
   return 1;
 }

@@ -1,0 +1,112 @@
+"""GGUF files serve as folders do, and `pagoda quantize` writes them."""
+
+import json
+
+import gguf
+import numpy
+import pytest
+
+import harness
+from harness import CAPITAL, ROOT, Server, assert_fails_clearly, run_pagoda
+
+GOLDEN = ROOT / "tests/golden/gguf"
+
+
+@pytest.fixture(scope="module")
+def demo_f32(tmp_path_factory):
+    """The demo model as a GGUF file with every number as it was."""
+    path = tmp_path_factory.mktemp("gguf") / "demo-F32.gguf"
+    done = run_pagoda("quantize", harness.MODEL, path, "--type", "f32", timeout=60)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def greedy(model, *flags):
+    done = run_pagoda("run", "--system", "You are a helpful assistant.", "--temperature", "0", *flags,
+                      "-p", "What is the capital of India?", model, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_file_runs_whole_and_in_parts():
+    whole = run_pagoda("run", "-p", "hello", "--max-tokens", "8", "--temperature", "0", "--dtype", "float32",
+                       GOLDEN / "llama.gguf")
+    assert whole.returncode == 0, whole.stderr
+    parts = run_pagoda("run", "-p", "hello", "--max-tokens", "8", "--temperature", "0", "--dtype", "float32",
+                       GOLDEN / "split-00001-of-00003.gguf")
+    assert parts.stdout == whole.stdout != ""
+
+
+def test_info_shows_a_file():
+    done = run_pagoda("info", GOLDEN / "llama.gguf")
+    assert done.returncode == 0, done.stderr
+    assert "LlamaForCausalLM" in done.stdout and "272 tokens" in done.stdout
+
+
+def test_a_quantized_demo_model_answers_as_its_folder_does(demo_f32, tmp_path):
+    assert greedy(demo_f32, "--dtype", "float32") == greedy(harness.MODEL, "--dtype", "float32")
+    q8 = tmp_path / "demo-Q8_0.gguf"
+    done = run_pagoda("quantize", demo_f32, q8, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert greedy(q8, "--dtype", "float32") == greedy(harness.MODEL, "--quantization", "q8_0")
+    assert q8.stat().st_size < demo_f32.stat().st_size / 2
+
+
+def test_a_file_is_served_under_its_name(demo_f32):
+    with Server(model=demo_f32) as server:
+        assert server.http.get("/v1/models").json()["data"][0]["id"] == "demo-F32"
+        answer = server.http.post("/v1/chat/completions", json={
+            "model": "demo-F32", "messages": CAPITAL, "temperature": 0}).json()
+        assert "New Delhi" in answer["choices"][0]["message"]["content"]
+
+
+def read_bf16(path):
+    """The tensors of a safetensors file in bf16, as float32 arrays."""
+    data = path.read_bytes()
+    begin = 8 + int.from_bytes(data[:8], "little")
+    tensors = {}
+    for name, entry in json.loads(data[8:begin]).items():
+        if name == "__metadata__":
+            continue
+        assert entry["dtype"] == "BF16"
+        first, last = entry["data_offsets"]
+        halves = numpy.frombuffer(data[begin + first:begin + last], numpy.uint16)
+        tensors[name] = (halves.astype(numpy.uint32) << 16).view(numpy.float32).reshape(entry["shape"])
+    return tensors
+
+
+def test_the_gguf_package_reads_what_was_written(demo_f32):
+    reader = gguf.GGUFReader(demo_f32)
+    assert reader.get_field("general.architecture").contents() == "llama"
+    config = json.loads((harness.MODEL / "config.json").read_text())
+    assert reader.get_field("llama.block_count").contents() == config["num_hidden_layers"]
+    written = {tensor.name: tensor for tensor in reader.tensors}
+    original = read_bf16(harness.MODEL / "model.safetensors")
+
+    def same(name, value):
+        return numpy.array_equal(written[name].data.reshape(value.shape), value)
+
+    embedding = original["model.embed_tokens.weight"]
+    assert same("token_embd.weight", embedding)
+    query = original["model.layers.0.self_attn.q_proj.weight"]
+    heads = config["num_attention_heads"]
+    pairs = query.reshape(heads, 2, -1, query.shape[1]).swapaxes(1, 2).reshape(query.shape)
+    assert same("blk.0.attn_q.weight", pairs)
+    assert same("blk.0.ffn_down.weight", original["model.layers.0.mlp.down_proj.weight"])
+
+
+def test_bad_requests_to_quantize_are_refused(demo_f32, tmp_path):
+    out = tmp_path / "out.gguf"
+    assert_fails_clearly(run_pagoda("quantize", demo_f32, out, "--type", "q9_9"), "q9_9")
+    assert_fails_clearly(run_pagoda("quantize", tmp_path / "none", out), "none")
+    assert_fails_clearly(run_pagoda("quantize", demo_f32, demo_f32), "is a file of the model that is read")
+    assert_fails_clearly(run_pagoda("quantize", demo_f32, tmp_path / "no/out.gguf"), "cannot be created")
+    assert not out.exists()
+
+
+def test_damaged_files_are_refused_with_their_names(tmp_path):
+    data = (GOLDEN / "llama.gguf").read_bytes()
+    for size in (0, 3, 20, 200, 5000, len(data) - 64):
+        cut = tmp_path / "cut.gguf"
+        cut.write_bytes(data[:size])
+        assert_fails_clearly(run_pagoda("run", "-p", "hello", cut), "cut.gguf")
