@@ -205,7 +205,8 @@ constexpr const char* kServerGroup = "Server";
 std::vector<Flag> model_flags(EngineOptions& o) {
   return {
       {"model", "MODEL", kModelGroup,
-       "a Hugging Face folder (config.json, tokenizer.json, *.safetensors), a GGUF file, or ORG/NAME "
+       "a Hugging Face folder (config.json, tokenizer.json, *.safetensors), a GGUF file, or "
+       "ORG/NAME "
        "on a hub; the same as MODEL",
        "the built-in demo model", false, text_setter(o.model)},
       {"dtype", "TYPE", kModelGroup, "type of the weights: auto, bfloat16, float32", "auto", false,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <numeric>
 #include <span>
@@ -53,7 +54,12 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text, const ModelConfig&
 }
 
 // One line of JSON: the `count` largest logits, the largest first and equal ones by id.
-void print_top(int32_t position, std::span<const float> logits, int32_t count) {
+Result<void> print_top(int32_t position, std::span<const float> logits, int32_t count) {
+  if (!std::ranges::all_of(logits, [](float value) { return std::isfinite(value); })) {
+    return Error{
+        ErrorCode::kInternal,
+        fmt::format("the model computed logits that are not finite at position {}", position)};
+  }
   std::vector<int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   const auto shown = std::min(order.size(), static_cast<size_t>(count));
@@ -70,6 +76,7 @@ void print_top(int32_t position, std::span<const float> logits, int32_t count) {
   }
   std::printf("{\"position\": %d, \"ids\": [%s], \"logits\": [%s]}\n", position, ids.c_str(),
               values.c_str());
+  return {};
 }
 
 Result<KvCache> make_cache(const ModelConfig& config, DType dtype, int32_t block_size,
@@ -111,7 +118,8 @@ Result<void> run_steps(const Model& model, Ops& ops, KvCache& cache,
     if (rows.empty()) continue;
     const std::span<const float> values = ops.read(logits);
     for (size_t i = 0; i < rows.size(); ++i) {
-      print_top(begin + rows[i], values.subspan(i * vocab_size, vocab_size), options.top);
+      RETURN_IF_ERROR(
+          print_top(begin + rows[i], values.subspan(i * vocab_size, vocab_size), options.top));
     }
   }
   return {};

@@ -29,8 +29,9 @@ class FlagParser {
           ->type_name("FILE")
           ->group("Configuration");
     }
-    app.add_option("MODEL", model_,
-                   "folder, GGUF file, or ORG/NAME on a hub (default: the built-in demo model)");
+    model_option_ = app.add_option(
+        "MODEL", model_,
+        "folder, GGUF file, or ORG/NAME on a hub (default: the built-in demo model)");
     for (size_t i = 0; i < flags_.size(); ++i) add(app, i);
   }
 
@@ -39,7 +40,8 @@ class FlagParser {
     for (size_t i = 0; i < flags_.size(); ++i) {
       if (options_[i]->count() > 0) given.push_back({flags_[i].name, values_[i]});
     }
-    if (!model_.empty()) {
+    if (model_option_->count() > 0) {
+      if (model_.empty()) return invalid_argument("MODEL is empty");
       for (const GivenFlag& flag : given) {
         if (flag.name == "model") return invalid_argument("MODEL and --model were both given");
       }
@@ -70,6 +72,7 @@ class FlagParser {
   std::vector<CLI::Option*> options_;
   std::string config_;
   std::string model_;
+  CLI::Option* model_option_ = nullptr;
 };
 
 // CLI11's Range lets NaN through: it compares false with both ends.
@@ -99,9 +102,21 @@ void add_generation_flags(CLI::App& app, GenerationOptions& options) {
   app.add_option("--seed", options.seed, "seed of the random choices [drawn]")->group(group);
 }
 
+// What was printed may still lie in a buffer, and be lost with a full disk.
+Result<void> flush_stdout() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return {};
+  return Error{ErrorCode::kInternal, "standard output: cannot be written"};
+}
+
 int report(const Result<void>& result) {
   if (result.ok()) return 0;
-  std::fprintf(stderr, "pagoda: %s\n", result.error().message.c_str());
+  // A message may quote a file or a template, which must not steer the terminal.
+  std::string line;
+  for (const char c : result.error().message) {
+    const auto code = static_cast<unsigned char>(c);
+    line += code < 0x20 || code == 0x7F ? fmt::format("\\x{:02x}", code) : std::string(1, c);
+  }
+  std::fprintf(stderr, "pagoda: %s\n", line.c_str());
   return 1;
 }
 
@@ -265,10 +280,10 @@ int run(int argc, char** argv) {
                 "pagoda");
   root.require_subcommand(1);
   root.set_version_flag("--version", [] { return "pagoda " + program_version(); });
-  const std::vector<Command> commands = {
-      add_serve(root),  add_run(root),      add_chat(root),   add_info(root),
-      add_pull(root),   add_list(root),     add_rm(root),     add_quantize(root),
-      add_logits(root), add_tokenize(root), add_render(root), add_version(root)};
+  const std::vector<Command> commands = {add_serve(root),    add_run(root),      add_chat(root),
+                                         add_info(root),     add_pull(root),     add_list(root),
+                                         add_rm(root),       add_quantize(root), add_logits(root),
+                                         add_tokenize(root), add_render(root),   add_version(root)};
   // CLI11 only says that a command is missing; a mistyped one deserves its name.
   const bool known = std::any_of(commands.begin(), commands.end(), [&](const Command& command) {
     return argc > 1 && command.app->get_name() == argv[1];
@@ -287,7 +302,9 @@ int run(int argc, char** argv) {
     if (!set.ok()) return report(Error{set.error().code, "PAGODA_LOG: " + set.error().message});
   }
   for (const Command& command : commands) {
-    if (command.app->parsed()) return report(command.execute());
+    if (!command.app->parsed()) continue;
+    const Result<void> done = command.execute();
+    return report(done.ok() ? flush_stdout() : done);
   }
   return 2;
 }

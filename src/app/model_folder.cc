@@ -54,8 +54,9 @@ std::string token_spelling(const Json& config, const char* key) {
   const auto at = config.find(key);
   if (at == config.end()) return "";
   if (at->is_string()) return at->get<std::string>();
-  if (at->is_object()) return at->value("content", "");
-  return "";
+  if (!at->is_object()) return "";
+  const auto content = at->find("content");
+  return content != at->end() && content->is_string() ? content->get<std::string>() : "";
 }
 
 // tokenizer_config.json's template: a text, or a list of named ones of which "default" is for chat.

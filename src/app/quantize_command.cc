@@ -1,11 +1,14 @@
 // `pagoda quantize`: any checkpoint as a GGUF file in one of the formats.
 #include <fmt/core.h>
 
+#include <array>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -192,19 +195,35 @@ Result<DType> wanted_dtype(const std::string& name) {
                   name));
 }
 
+// Another quantized file may be replaced; nothing else that is there, and no part of the model.
+Result<void> check_output(const Checkpoint& checkpoint, const std::string& output) {
+  std::error_code error;
+  if (!std::filesystem::exists(output, error)) return {};
+  if (!std::filesystem::is_regular_file(output, error)) {
+    return invalid_argument(output + ": is there and is no regular file");
+  }
+  for (const GgufFile& file : checkpoint.gguf_files()) {
+    if (std::filesystem::equivalent(file.path(), output, error)) {
+      return invalid_argument(output + ": is a file of the model that is read");
+    }
+  }
+  std::array<char, 4> magic = {};
+  std::ifstream(output, std::ios::binary).read(magic.data(), magic.size());
+  if (std::string_view(magic.data(), magic.size()) != "GGUF") {
+    return invalid_argument(output + ": is there and is no GGUF file; remove it first");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> quantize(const QuantizeOptions& options) {
+  if (options.input.empty()) return invalid_argument("quantize: IN is empty");
   ASSIGN_OR_RETURN(const DType dtype, wanted_dtype(options.type));
   const auto progress = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
   ASSIGN_OR_RETURN(const ModelSource source, resolve_model(options.input, progress));
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(source.path));
-  std::error_code ignored;
-  for (const GgufFile& file : checkpoint.gguf_files()) {
-    if (std::filesystem::equivalent(file.path(), options.output, ignored)) {
-      return invalid_argument(options.output + ": is a file of the model that is read");
-    }
-  }
+  RETURN_IF_ERROR(check_output(checkpoint, options.output));
   auto config = parse_model_config(checkpoint.config_json());
   if (!config.ok()) {
     return Error{config.error().code, checkpoint.config_path() + ": " + config.error().message};
@@ -230,6 +249,7 @@ Result<void> quantize(const QuantizeOptions& options) {
     if (i >= outputs.size()) return std::span<const std::byte>(rope[i - outputs.size()]);
     return quantizer.contents(outputs[i]);
   }));
+  std::error_code ignored;
   const auto size = std::filesystem::file_size(options.output, ignored);
   std::fprintf(stderr, "%s\n",
                fmt::format("{}: {} tensors, {}{}", options.output, outputs.size() + rope.size(),

@@ -150,7 +150,8 @@ TEST(ModelConfig, ReadsTheLanguageModelWithinAMultimodalOne) {
   const ModelConfig config = parsed(json);
   EXPECT_EQ(config.hidden_size, 64);
   EXPECT_EQ(config.eos_token_ids, (std::vector<int32_t>{1, 106}));
-  refusal(with(json, {{"quantization_config", {{"quant_method", "mxfp4"}}}}), ErrorCode::kUnsupported);
+  refusal(with(json, {{"quantization_config", {{"quant_method", "mxfp4"}}}}),
+          ErrorCode::kUnsupported);
   refusal(with(json, {{"text_config", 1}}));
 }
 

@@ -143,8 +143,8 @@ Result<std::vector<const CheckpointTensor*>> collect(const Checkpoint& checkpoin
     const std::string name = tensor_name(source, i);
     const CheckpointTensor* tensor = find_tensor(checkpoint, name);
     if (tensor == nullptr) {
-      return invalid_argument(fmt::format("{} lacks tensor {}, one of {} alike",
-                                          checkpoint.path(), name, num_matrices));
+      return invalid_argument(fmt::format("{} lacks tensor {}, one of {} alike", checkpoint.path(),
+                                          name, num_matrices));
     }
     if (tensor->shape != source.shape) return wrong_shape(*tensor, source.shape);
     if (!tensor->readable) {

@@ -3,8 +3,10 @@
 
 #include <utf8proc.h>
 
-#include <cstdlib>
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <vector>
 
 #include "base/check.h"
 
@@ -67,6 +69,21 @@ size_t skip_ascii(std::string_view text, size_t offset) {
 
 utf8proc_category_t category_of(char32_t code_point) {
   return utf8proc_category(static_cast<utf8proc_int32_t>(code_point));
+}
+
+// Canonical ordering (the Unicode Standard, section 3.11): each run of marks by combining class.
+// utf8proc's own takes the square of a run's length, which a client chooses.
+void order_marks(std::vector<utf8proc_int32_t>& points) {
+  const auto combining_class = [](utf8proc_int32_t point) {
+    return utf8proc_get_property(point)->combining_class;
+  };
+  const auto is_mark = [&](utf8proc_int32_t point) { return combining_class(point) != 0; };
+  for (auto begin = points.begin(); begin != points.end();) {
+    begin = std::find_if(begin, points.end(), is_mark);
+    const auto end = std::find_if_not(begin, points.end(), is_mark);
+    std::ranges::stable_sort(begin, end, {}, combining_class);
+    begin = end;
+  }
 }
 
 }  // namespace
@@ -140,13 +157,30 @@ std::string normalize_unicode(std::string_view text, NormalForm form) {
   const bool compatible = form == NormalForm::kNfkc || form == NormalForm::kNfkd;
   const int options = UTF8PROC_STABLE | (composed ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) |
                       (compatible ? UTF8PROC_COMPAT : 0);
-  utf8proc_uint8_t* mapped = nullptr;
-  const utf8proc_ssize_t length = utf8proc_map(
-      reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-      static_cast<utf8proc_ssize_t>(text.size()), &mapped, static_cast<utf8proc_option_t>(options));
-  if (length < 0) return std::string(text);
-  std::string result(reinterpret_cast<const char*>(mapped), static_cast<size_t>(length));
-  std::free(mapped);
+  std::vector<utf8proc_int32_t> points;
+  points.reserve(text.size());
+  for (size_t offset = 0; offset < text.size();) {
+    const auto point = static_cast<utf8proc_int32_t>(next_code_point(text, offset));
+    std::array<utf8proc_int32_t, 32> parts = {};  // the longest decomposition has 18
+    int boundary = 0;
+    const utf8proc_ssize_t count =
+        utf8proc_decompose_char(point, parts.data(), static_cast<utf8proc_ssize_t>(parts.size()),
+                                static_cast<utf8proc_option_t>(options), &boundary);
+    CHECK(count >= 0 && count <= static_cast<utf8proc_ssize_t>(parts.size()));
+    points.insert(points.end(), parts.begin(), parts.begin() + count);
+  }
+  order_marks(points);
+  auto length = static_cast<utf8proc_ssize_t>(points.size());
+  if (composed) {
+    length =
+        utf8proc_normalize_utf32(points.data(), length, static_cast<utf8proc_option_t>(options));
+    CHECK(length >= 0);
+  }
+  std::string result;
+  result.reserve(text.size());
+  for (utf8proc_ssize_t i = 0; i < length; ++i) {
+    append_utf8(result, static_cast<char32_t>(points[static_cast<size_t>(i)]));
+  }
   return result;
 }
 

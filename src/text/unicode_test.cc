@@ -84,5 +84,17 @@ TEST(Unicode, MapsCaseAndComposes) {
   EXPECT_EQ(count_code_points("a한😀"), 3);
 }
 
+TEST(Unicode, OrdersALongRunOfMarksByTheirClassesInLittleTime) {
+  constexpr int kPairs = 50'000;  // minutes, where a run takes the square of its length
+  std::string text = "a";
+  std::string below = "\u1EA1", above;
+  for (int i = 0; i < kPairs; ++i) {
+    text += "\u0301\u0323";
+    above += "\u0301";
+    if (i > 0) below += "\u0323";
+  }
+  EXPECT_EQ(normalize_unicode(text, NormalForm::kNfc), below + above);
+}
+
 }  // namespace
 }  // namespace pagoda

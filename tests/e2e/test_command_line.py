@@ -6,6 +6,7 @@ import pathlib
 import random
 import shutil
 import struct
+import subprocess
 
 import pytest
 
@@ -71,6 +72,28 @@ def test_logits_are_those_of_transformers_for_each_position():
         last = run_pagoda("logits", GOLDEN / name, "--top", "3", *flags)
         assert json.loads(last.stdout) == {"position": lines[-1]["position"], "ids": lines[-1]["ids"][:3],
                                            "logits": lines[-1]["logits"][:3]}
+
+
+@pytest.mark.parametrize("command", [("info",), ("list", "--json"), ("logits", "--ids", "1", str(harness.MODEL))])
+def test_output_that_is_lost_is_an_error(command):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([str(harness.BINARY), *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20,
+                              check=False)
+    assert done.returncode == 1
+    assert "standard output" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("info", ""), ("tokenize", ""), ("quantize", "", "out.gguf")])
+def test_an_empty_model_is_not_the_demo(command, tmp_path):
+    assert_fails_clearly(run_pagoda(*command), "empty")
+
+
+def test_a_template_cannot_steer_the_terminal(tmp_path):
+    (tmp_path / "messages.json").write_text("[]")
+    (tmp_path / "t.jinja").write_text("{{ raise_exception('a\\nb\\x1b[31mred') }}")
+    done = run_pagoda("render", "--template", tmp_path / "t.jinja", "--messages", tmp_path / "messages.json")
+    assert_fails_clearly(done, "red")
+    assert "\x1b" not in done.stderr
 
 
 @pytest.mark.parametrize("ids", ["", "1,x", "1,,2", "-1", "96", "99999999999", ",".join(["1"] * 257)])

@@ -1,6 +1,8 @@
 """GGUF files serve as folders do, and `pagoda quantize` writes them."""
 
 import json
+import os
+import shutil
 
 import gguf
 import numpy
@@ -73,6 +75,24 @@ def read_bf16(path):
         halves = numpy.frombuffer(data[begin + first:begin + last], numpy.uint16)
         tensors[name] = (halves.astype(numpy.uint32) << 16).view(numpy.float32).reshape(entry["shape"])
     return tensors
+
+
+def test_quantize_replaces_nothing_but_another_gguf_file(demo_f32, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(harness.MODEL, folder)
+    weights = (folder / "model.safetensors").read_bytes()
+    notes = tmp_path / "notes.txt"
+    notes.write_text("precious")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for out in (folder / "model.safetensors", folder / "tokenizer.json", notes, fifo, tmp_path):
+        assert_fails_clearly(run_pagoda("quantize", folder, out), out.name)
+    assert (folder / "model.safetensors").read_bytes() == weights
+    assert notes.read_text() == "precious"
+    assert fifo.is_fifo()
+    other = tmp_path / "other.gguf"
+    for kind in ("q8_0", "q4_0"):
+        assert run_pagoda("quantize", demo_f32, other, "--type", kind).returncode == 0
 
 
 def test_the_gguf_package_reads_what_was_written(demo_f32):

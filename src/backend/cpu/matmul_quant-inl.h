@@ -136,8 +136,8 @@ struct QuantTile {
   }
 };
 
-// Tokens in pieces of Max, half of it and so on. A run for every number of tokens would be faster for
-// some batches, and take minutes to compile for all formats.
+// Tokens in pieces of Max, half of it and so on. A run for every number of tokens would be faster
+// for some batches, and take minutes to compile for all formats.
 template <typename Tile, int Max>
 void run_pieces(const MatmulTile& tile) {
   MatmulTile rest = tile;

@@ -15,9 +15,8 @@ namespace pagoda::cpu {
 // A matrix [Out, In] as ceil(Out / 32) panels, each one contiguous stream of units along In
 // (MatmulKernel says what a unit holds: f32 [1 k][32 rows]; bf16 [32 rows][2 k]; q8_0 a group of 32
 // k; the other block formats as quant_layout.h says). Rows and k that pad the last panel and unit
-// are zero. Or a vector [E] of plain floats. Bits a weight: those of the file, and with mxfp4, q3_k,
-// q4_k and q5_k up to 6 % more.
-// Immutable once packed; thread-safe then.
+// are zero. Or a vector [E] of plain floats. Bits a weight: those of the file, and with mxfp4,
+// q3_k, q4_k and q5_k up to 6 % more. Immutable once packed; thread-safe then.
 class PackedWeight : public Weight {
  public:
   // Copies and converts `source` with the pool's workers. Errors as Backend::pack. The result lies

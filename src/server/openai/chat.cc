@@ -219,6 +219,14 @@ void add_template_arguments(Fields& fields, Json& variables) {
     fields.refuse("chat_template_kwargs", "must be an object, not " + describe(*arguments));
     return;
   }
+  // Each is looked for among all; no template has more than a few.
+  constexpr size_t kMaxArguments = 256;
+  if (arguments->size() > kMaxArguments) {
+    fields.refuse("chat_template_kwargs", "has " + std::to_string(arguments->size()) +
+                                              " members, at most " + std::to_string(kMaxArguments) +
+                                              " are taken");
+    return;
+  }
   for (const auto& [key, value] : arguments->items()) {
     if (key == "messages" || key == "chat_template" || key == "tokenize") {
       fields.refuse("chat_template_kwargs." + key, "cannot be set here");

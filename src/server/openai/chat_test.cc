@@ -92,6 +92,12 @@ TEST_F(Chat, TemplateArgumentsArriveAndCannotReplaceTheMessages) {
   EXPECT_EQ(refused_param(R"({"messages": [{"role": "user", "content": "u"}],
                               "chat_template_kwargs": {"messages": []}})"),
             "chat_template_kwargs.messages");
+  std::string many;
+  for (int i = 0; i < 257; ++i) many += (i > 0 ? ",\"" : "\"") + std::to_string(i) + "\":1";
+  EXPECT_EQ(refused_param(R"({"messages": [{"role": "user", "content": "u"}],
+                              "chat_template_kwargs": {)" +
+                          many + "}}"),
+            "chat_template_kwargs");
 }
 
 TEST_F(Chat, AnExceptionOfTheTemplateIsTheClientsError) {
