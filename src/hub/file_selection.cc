@@ -192,8 +192,8 @@ Result<Selection> select_included(const std::vector<std::string>& paths,
     return Error{ErrorCode::kNotFound,
                  fmt::format("no file matches {}; there are: {}", listed(globs), listed(paths))};
   }
-  std::ranges::stable_partition(selection.paths,
-                                [](const std::string& path) { return !is_weights_file(path); });
+  std::stable_partition(selection.paths.begin(), selection.paths.end(),
+                        [](const std::string& path) { return !is_weights_file(path); });
   const GgufModels models = gguf_models(selection.paths);
   const bool only_gguf = std::ranges::none_of(
       selection.paths, [](const std::string& path) { return path.ends_with(".safetensors"); });
