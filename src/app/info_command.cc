@@ -136,8 +136,7 @@ void print_config(const ModelConfig& config, const Checkpoint& checkpoint) {
 }
 
 Result<void> print_model(const EngineOptions& given) {
-  const auto progress = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
-  ASSIGN_OR_RETURN(const ModelSource source, resolve_model(given.model, progress));
+  ASSIGN_OR_RETURN(const ModelSource source, resolve_model(given.model));
   EngineOptions options = given;
   options.model = source.path;
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(options.model));

@@ -130,8 +130,7 @@ Result<void> run_steps(const Model& model, Ops& ops, KvCache& cache,
 Result<void> print_logits(const LogitsOptions& options) {
   const EngineOptions& engine = options.engine;
   if (engine.model.empty()) return invalid_argument("logits needs a MODEL");
-  const auto progress = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
-  ASSIGN_OR_RETURN(const ModelSource source, resolve_model(engine.model, progress));
+  ASSIGN_OR_RETURN(const ModelSource source, resolve_model(engine.model));
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(source.path));
   ASSIGN_OR_RETURN(ModelConfig config, parse_model_config(checkpoint.config_json()));
   if (engine.max_model_len) config.rope.longest_sequence = *engine.max_model_len;

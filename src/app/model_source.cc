@@ -107,4 +107,9 @@ Result<ModelSource> resolve_model(const std::string& given,
   return source;
 }
 
+Result<ModelSource> resolve_model(const std::string& given) {
+  return resolve_model(given,
+                       [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); });
+}
+
 }  // namespace pagoda

@@ -30,5 +30,7 @@ PullObserver show_pull(const std::function<void(const std::string&)>& line);
 // model. kNotFound for a path where nothing is; otherwise the errors of pull_model().
 Result<ModelSource> resolve_model(const std::string& given,
                                   const std::function<void(const std::string&)>& progress);
+// The same, with lines of progress on standard error.
+Result<ModelSource> resolve_model(const std::string& given);
 
 }  // namespace pagoda

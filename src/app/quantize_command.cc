@@ -220,8 +220,7 @@ Result<void> check_output(const Checkpoint& checkpoint, const std::string& outpu
 Result<void> quantize(const QuantizeOptions& options) {
   if (options.input.empty()) return invalid_argument("quantize: IN is empty");
   ASSIGN_OR_RETURN(const DType dtype, wanted_dtype(options.type));
-  const auto progress = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
-  ASSIGN_OR_RETURN(const ModelSource source, resolve_model(options.input, progress));
+  ASSIGN_OR_RETURN(const ModelSource source, resolve_model(options.input));
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(source.path));
   RETURN_IF_ERROR(check_output(checkpoint, options.output));
   auto config = parse_model_config(checkpoint.config_json());

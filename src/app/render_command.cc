@@ -108,8 +108,7 @@ Result<std::shared_ptr<const ChatTemplate>> find_template(const RenderOptions& o
     }
     return made;
   }
-  const auto progress = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
-  ASSIGN_OR_RETURN(const ModelSource source, resolve_model(options.model, progress));
+  ASSIGN_OR_RETURN(const ModelSource source, resolve_model(options.model));
   ASSIGN_OR_RETURN(const ModelFolder model, read_model_texts(source.path, options.template_file));
   if (model.chat_template == nullptr) {
     return Error{ErrorCode::kUnsupported,

@@ -60,8 +60,7 @@ Result<void> print_text(const Tokenizer& tokenizer, std::string_view text,
 
 Result<void> tokenize(const TokenizeOptions& options) {
   if (options.model.empty()) return invalid_argument("tokenize: MODEL is empty");
-  const auto progress = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
-  ASSIGN_OR_RETURN(const ModelSource source, resolve_model(options.model, progress));
+  ASSIGN_OR_RETURN(const ModelSource source, resolve_model(options.model));
   ASSIGN_OR_RETURN(const auto tokenizer, read_model_tokenizer(source.path));
   ASSIGN_OR_RETURN(std::string input, read_standard_input());
   if (!is_valid_utf8(input)) {
