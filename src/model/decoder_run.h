@@ -18,6 +18,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/cpu_info.h"
+#include "backend/null_ops.h"
 #include "checkpoint/test_folder.h"
 #include "model/golden_model.h"
 #include "model/registry.h"
@@ -163,6 +164,14 @@ inline void expect_moves(const Mutation& mutation) {
       << mutation.golden << ": " << mutation.what;
 }
 
+inline void see_all(ModelConfig& config) {
+  for (LayerConfig& layer : config.layers) layer.sliding_window = 0;
+}
+
+inline void exchange_layers(ModelConfig& config) {
+  std::swap(config.layers[0], config.layers[1]);
+}
+
 // Copies a golden folder and lets `edit` change one tensor's bytes.
 inline void copy_edited(const GoldenModel& golden, const TestFolder& folder,
                         const std::string& name,
@@ -195,6 +204,64 @@ inline void copy_edited(const GoldenModel& golden, const TestFolder& folder,
     edit(values);
     traits.encode(values.data(), bytes.data(), static_cast<int64_t>(count));
   });
+}
+
+// Changes a tensor: every second number is half as much again, of MXFP4's blocks the signs are
+// turned and of their scales the exponents are one higher.
+inline void copy_spoiled(const GoldenModel& golden, const TestFolder& folder,
+                         const CheckpointTensor& tensor) {
+  if (tensor.dtype_name == "U8") {
+    const bool scales = tensor.name.ends_with("_scales");
+    copy_edited(golden, folder, tensor.name, [&](std::span<std::byte> bytes) {
+      for (std::byte& byte : bytes) {
+        byte = scales ? std::byte(std::to_integer<int>(byte) + 1) : byte ^ std::byte{0x88};
+      }
+    });
+    return;
+  }
+  copy_edited(golden, folder, tensor.name, [](std::span<float> values) {
+    for (size_t i = 0; i < values.size(); i += 2) values[i] *= 1.5F;
+  });
+}
+
+// Softmax is blind to a constant shift, so even the key's bias shows only through the queries'
+// positions; a scale shows everywhere, but that a norm behind takes back a common one.
+inline void expect_every_tensor_moves(const std::string& name) {
+  const GoldenModel golden = read_golden_model(name);
+  const auto checkpoint = Checkpoint::open(golden.folder);
+  for (const CheckpointTensor& tensor : checkpoint->tensors()) {
+    const TestFolder folder;
+    copy_spoiled(golden, folder, tensor);
+    DecoderRun run(folder.path(), golden.config, "");
+    EXPECT_GT(max_difference(golden, run.whole(golden.prompt)), 1e-2F) << name << tensor.name;
+  }
+}
+
+inline void expect_forward_needs_shapes_only(const std::string& name) {
+  const GoldenModel golden = read_golden_model(name);
+  const auto model = make_null_model(golden.config);
+  ASSERT_TRUE(model.ok());
+  auto cache = KvCache::create({.num_layers = golden.config.num_layers,
+                                .num_blocks = 1,
+                                .block_size = kBlockSize,
+                                .num_kv_heads = golden.config.num_kv_heads,
+                                .head_size = golden.config.head_size});
+  ASSERT_TRUE(cache.ok());
+  const std::vector<int32_t> zeros(12);
+  const std::vector<AttentionSequence> attention = {
+      {.first_row = 0, .num_rows = 12, .num_computed_tokens = 0, .block_table = zeros}};
+  for (const std::vector<int32_t>& rows :
+       {std::vector<int32_t>{}, std::vector<int32_t>{3, 11}, zeros}) {
+    NullOps ops;
+    ops.begin_step();
+    const Tensor logits = (*model)->forward(
+        ops, {.token_ids = zeros, .positions = zeros, .attention = {attention}, .logit_rows = rows},
+        *cache);
+    EXPECT_EQ(logits.data, nullptr);
+    if (rows.empty()) continue;
+    EXPECT_EQ(logits.shape, (Shape{static_cast<int64_t>(rows.size()), golden.config.vocab_size}))
+        << name;
+  }
 }
 
 }  // namespace pagoda

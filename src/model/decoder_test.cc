@@ -4,14 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <functional>
-#include <numeric>
 
 #include "backend/cpu/cpu_backend.h"
-#include "backend/cpu/cpu_info.h"
-#include "backend/null_ops.h"
 #include "checkpoint/test_folder.h"
 #include "model/decoder_run.h"
 #include "model/registry.h"
@@ -39,7 +33,6 @@ TEST(Decoder, EveryFeatureOfTheConfigMovesTheLogits) {
   const Mutation mutations[] = {
       {"theta", "base", [](ModelConfig& c) { c.rope.theta *= 2; }},
       {"epsilon", "base", [](ModelConfig& c) { c.rms_norm_eps = 1e-6F; }},
-      {"layers", "base", [](ModelConfig& c) { c.num_layers -= 1; }},
       {"attention scale and heads", "base",
        [](ModelConfig& c) {
          c.num_heads /= 2;
@@ -62,14 +55,6 @@ TEST(Decoder, EveryFeatureOfTheConfigMovesTheLogits) {
       {"theta in rope_parameters", "head_dim", [](ModelConfig& c) { c.rope.theta = 50000; }},
   };
   for (const Mutation& mutation : mutations) expect_moves(mutation);
-}
-
-void see_all(ModelConfig& config) {
-  for (LayerConfig& layer : config.layers) layer.sliding_window = 0;
-}
-
-void exchange_layers(ModelConfig& config) {
-  std::swap(config.layers[0], config.layers[1]);
 }
 
 TEST(Decoder, EveryFeatureOfAttentionMovesTheLogitsOfItsFamily) {
@@ -140,19 +125,7 @@ TEST(Decoder, EveryOtherFeatureMovesTheLogitsOfItsFamily) {
 
 TEST(Decoder, EveryTensorMovesTheLogits) {
   for (const char* name : {"bias", "tied", "qwen2", "qwen3", "phi3", "gemma2", "gemma3"}) {
-    const GoldenModel golden = read_golden_model(name);
-    const auto checkpoint = Checkpoint::open(golden.folder);
-    for (const CheckpointTensor& tensor : checkpoint->tensors()) {
-      // Softmax is blind to a constant shift, so even the key's bias shows only through the
-      // queries' positions; a scale shows everywhere, but that a norm behind takes back a common
-      // one.
-      const TestFolder folder;
-      copy_edited(golden, folder, tensor.name, [](std::span<float> values) {
-        for (size_t i = 0; i < values.size(); i += 2) values[i] *= 1.5F;
-      });
-      DecoderRun run(folder.path(), golden.config, "");
-      EXPECT_GT(max_difference(golden, run.whole(golden.prompt)), 1e-2F) << tensor.name;
-    }
+    expect_every_tensor_moves(name);
   }
 }
 
@@ -180,30 +153,19 @@ TEST(Decoder, TiedModelsNeedNoOutputMatrixAndOthersDo) {
   EXPECT_NE(model.error().message.find("lm_head.weight"), std::string::npos);
 }
 
+TEST(Decoder, FewerLayersThanTheCheckpointHasAreAnError) {
+  GoldenModel golden = read_golden_model("base");
+  golden.config.num_layers = 2;
+  const auto backend = cpu::make_cpu_backend({}).value();
+  const auto model = load_model(*Checkpoint::open(golden.folder), golden.config, {}, *backend);
+  ASSERT_FALSE(model.ok());
+  EXPECT_NE(model.error().message.find("has tensor model.layers.2."), std::string::npos);
+  EXPECT_NE(model.error().message.find("base/config.json is 2"), std::string::npos)
+      << model.error().message;
+}
+
 TEST(Decoder, ForwardNeedsShapesOnly) {
-  const GoldenModel golden = read_golden_model("bias");
-  const auto model = make_null_model(golden.config);
-  ASSERT_TRUE(model.ok());
-  auto cache = KvCache::create({.num_layers = golden.config.num_layers,
-                                .num_blocks = 1,
-                                .block_size = kBlockSize,
-                                .num_kv_heads = golden.config.num_kv_heads,
-                                .head_size = golden.config.head_size});
-  ASSERT_TRUE(cache.ok());
-  const std::vector<int32_t> zeros(12);
-  const std::vector<AttentionSequence> attention = {
-      {.first_row = 0, .num_rows = 12, .num_computed_tokens = 0, .block_table = zeros}};
-  for (const std::vector<int32_t>& rows :
-       {std::vector<int32_t>{}, std::vector<int32_t>{3, 11}, zeros}) {
-    NullOps ops;
-    ops.begin_step();
-    const Tensor logits = (*model)->forward(
-        ops, {.token_ids = zeros, .positions = zeros, .attention = {attention}, .logit_rows = rows},
-        *cache);
-    EXPECT_EQ(logits.data, nullptr);
-    if (rows.empty()) continue;
-    EXPECT_EQ(logits.shape, (Shape{static_cast<int64_t>(rows.size()), golden.config.vocab_size}));
-  }
+  expect_forward_needs_shapes_only("bias");
 }
 
 }  // namespace

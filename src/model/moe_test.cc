@@ -5,7 +5,6 @@
 
 #include <map>
 
-#include "backend/null_ops.h"
 #include "model/decoder_run.h"
 
 namespace pagoda {
@@ -21,9 +20,6 @@ TEST(MixtureOfExperts, ChunksAndBatchesChangeNoBit) {
 }
 
 TEST(MixtureOfExperts, EveryFeatureOfTheConfigMovesTheLogits) {
-  const auto see_all = [](ModelConfig& c) {
-    for (LayerConfig& layer : c.layers) layer.sliding_window = 0;
-  };
   const Mutation mutations[] = {
       {"experts a token", "mixtral", [](ModelConfig& c) { c.moe.num_chosen = 1; }},
       {"factors that add up to one", "mixtral", [](ModelConfig& c) { c.moe.renormalise = false; }},
@@ -38,45 +34,15 @@ TEST(MixtureOfExperts, EveryFeatureOfTheConfigMovesTheLogits) {
       {"alpha", "gpt_oss", [](ModelConfig& c) { c.moe.swiglu_alpha = 1.0F; }},
       {"limit", "gpt_oss", [](ModelConfig& c) { c.moe.swiglu_limit = 7.0F; }},
       {"alternating windows", "gpt_oss", see_all},
-      {"which layers have the window", "gpt_oss",
-       [](ModelConfig& c) { std::swap(c.layers[0], c.layers[1]); }},
+      {"which layers have the window", "gpt_oss", exchange_layers},
       {"yarn", "gpt_oss", [](ModelConfig& c) { c.rope.type = RopeType::kDefault; }},
       {"yarn's rounding", "gpt_oss", [](ModelConfig& c) { c.rope.truncate = true; }},
   };
   for (const Mutation& mutation : mutations) expect_moves(mutation);
 }
 
-// Half as much again; of blocks the signs are turned, of their scales the exponents.
-void spoil(const CheckpointTensor& tensor, std::span<std::byte> bytes) {
-  if (tensor.dtype_name == "U8") {
-    const bool scales = tensor.name.ends_with("_scales");
-    for (std::byte& byte : bytes) {
-      byte = scales ? std::byte(std::to_integer<int>(byte) + 1) : byte ^ std::byte{0x88};
-    }
-    return;
-  }
-  ASSERT_EQ(tensor.dtype_name, "BF16");
-  for (size_t i = 0; i < bytes.size(); i += 2) {
-    uint16_t bits = 0;
-    std::memcpy(&bits, &bytes[i], sizeof(bits));
-    bits = float_to_bf16(bf16_to_float(bits) * 1.5F);
-    std::memcpy(&bytes[i], &bits, sizeof(bits));
-  }
-}
-
 TEST(MixtureOfExperts, EveryTensorMovesTheLogits) {
-  for (const char* name : {"mixtral", "gpt_oss", "gpt_oss_mxfp4"}) {
-    const GoldenModel golden = read_golden_model(name);
-    const auto checkpoint = Checkpoint::open(golden.folder);
-    for (const CheckpointTensor& tensor : checkpoint->tensors()) {
-      if (name == std::string("gpt_oss_mxfp4") && tensor.dtype_name != "U8") continue;
-      const TestFolder folder;
-      copy_edited(golden, folder, tensor.name,
-                  [&](std::span<std::byte> bytes) { spoil(tensor, bytes); });
-      DecoderRun run(folder.path(), golden.config, "");
-      EXPECT_GT(max_difference(golden, run.whole(golden.prompt)), 1e-2F) << name << tensor.name;
-    }
-  }
+  for (const char* name : {"mixtral", "gpt_oss", "gpt_oss_mxfp4"}) expect_every_tensor_moves(name);
 }
 
 // The names under which a GGUF file's experts are known: one stack a projection.
@@ -136,27 +102,7 @@ TEST(MixtureOfExperts, StacksAreTheSameExpertsAsATensorForEach) {
 }
 
 TEST(MixtureOfExperts, ForwardNeedsShapesOnly) {
-  for (const char* name : kMoeModels) {
-    const GoldenModel golden = read_golden_model(name);
-    const auto model = make_null_model(golden.config);
-    ASSERT_TRUE(model.ok());
-    auto cache = KvCache::create({.num_layers = golden.config.num_layers,
-                                  .num_blocks = 1,
-                                  .block_size = kBlockSize,
-                                  .num_kv_heads = golden.config.num_kv_heads,
-                                  .head_size = golden.config.head_size});
-    ASSERT_TRUE(cache.ok());
-    const std::vector<int32_t> zeros(12);
-    const std::vector<AttentionSequence> attention = {
-        {.first_row = 0, .num_rows = 12, .num_computed_tokens = 0, .block_table = zeros}};
-    const std::vector<int32_t> rows = {3, 11};
-    NullOps ops;
-    ops.begin_step();
-    const Tensor logits = (*model)->forward(
-        ops, {.token_ids = zeros, .positions = zeros, .attention = {attention}, .logit_rows = rows},
-        *cache);
-    EXPECT_EQ(logits.shape, (Shape{2, golden.config.vocab_size})) << name;
-  }
+  for (const char* name : kMoeModels) expect_forward_needs_shapes_only(name);
 }
 
 TEST(MixtureOfExperts, ThePlanOfTheirMemoryIsWhatLoadingHolds) {

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <unordered_set>
 #include <utility>
@@ -24,21 +25,17 @@ Error missing_tensors(const std::vector<std::string>& names, const std::string& 
   return invalid_argument(message);
 }
 
-Result<std::vector<FoundWeight>> match(const Checkpoint& checkpoint,
-                                       const std::vector<WeightSpec>& specs) {
-  std::vector<FoundWeight> found;
-  std::vector<std::string> missing;
-  for (const WeightSpec& spec : specs) {
-    ASSIGN_OR_RETURN(std::optional<FoundWeight> weight, find_weight(checkpoint, spec));
-    if (weight) {
-      found.push_back(*std::move(weight));
-    } else {
-      missing.push_back(spec.name +
-                        (spec.alternatives.empty() ? "" : " or " + spec.alternatives[0].name));
-    }
+// The layer that a tensor of the language model is of; nothing for others.
+std::optional<int64_t> layer_of(std::string_view name) {
+  for (const std::string_view prefix :
+       {"model.layers.", "language_model.model.layers.", "model.language_model.layers."}) {
+    if (!name.starts_with(prefix)) continue;
+    int64_t layer = -1;
+    const char* const end = name.data() + name.size();
+    const auto [rest, error] = std::from_chars(name.data() + prefix.size(), end, layer);
+    if (error == std::errc() && rest != end && *rest == '.' && layer >= 0) return layer;
   }
-  if (!missing.empty()) return missing_tensors(missing, checkpoint.path());
-  return found;
+  return std::nullopt;
 }
 
 // Buffers that Transformers once saved and now recomputes.
@@ -46,22 +43,31 @@ bool is_known_leftover(std::string_view name) {
   return name.ends_with(".rotary_emb.inv_freq");
 }
 
+// None of the families here keeps layers behind its own, as those with layers for speculation do.
+Result<void> check_no_more_layers(const Checkpoint& checkpoint,
+                                  const std::vector<WeightSpec>& specs) {
+  int64_t num_layers = 0;
+  for (const WeightSpec& spec : specs) {
+    num_layers = std::max(num_layers, layer_of(spec.name).value_or(-1) + 1);
+  }
+  if (num_layers == 0) return {};
+  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
+    const int64_t layer = layer_of(tensor.name).value_or(0);
+    if (layer < num_layers || is_known_leftover(tensor.name)) continue;
+    return invalid_argument(fmt::format("{} has tensor {}, but \"num_hidden_layers\" of {} is {}",
+                                        checkpoint.path(), tensor.name, checkpoint.config_path(),
+                                        num_layers));
+  }
+  return {};
+}
+
 void report_unused(const Checkpoint& checkpoint, const std::vector<FoundWeight>& found,
                    const LoadCallbacks& callbacks) {
   if (!callbacks.note) return;
-  std::unordered_set<std::string_view> used;
-  for (const FoundWeight& weight : found) {
-    for (const CheckpointTensor* tensor : weight.tensors()) used.insert(tensor->name);
-  }
-  int64_t num_unused = 0;
-  const CheckpointTensor* first = nullptr;
-  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
-    if (used.contains(tensor.name) || is_known_leftover(tensor.name)) continue;
-    if (num_unused++ == 0) first = &tensor;
-  }
-  if (first == nullptr) return;
+  const std::vector<const CheckpointTensor*> unused = unused_tensors(checkpoint, found);
+  if (unused.empty()) return;
   callbacks.note(fmt::format("{} tensors of the checkpoint are not used, the first is {}",
-                             num_unused, first->name));
+                             unused.size(), unused.front()->name));
 }
 
 bool is_quantized(DType dtype) {
@@ -249,7 +255,7 @@ WeightPtr LoadedWeights::get(const std::string& name) const {
 Result<LoadedWeights> load_weights(const Checkpoint& checkpoint,
                                    const std::vector<WeightSpec>& specs, const WeightFormat& format,
                                    Backend& backend, const LoadCallbacks& callbacks) {
-  ASSIGN_OR_RETURN(std::vector<FoundWeight> pending, match(checkpoint, specs));
+  ASSIGN_OR_RETURN(std::vector<FoundWeight> pending, find_weights(checkpoint, specs));
   report_unused(checkpoint, pending, callbacks);
   std::stable_sort(pending.begin(), pending.end(), [](const auto& a, const auto& b) {
     return a.scratch_bytes() > b.scratch_bytes();
@@ -272,6 +278,37 @@ Result<LoadedWeights> load_weights(const Checkpoint& checkpoint,
     loaded.weights_.emplace(spec.name, std::move(packed).value());
   }
   return loaded;
+}
+
+Result<std::vector<FoundWeight>> find_weights(const Checkpoint& checkpoint,
+                                              const std::vector<WeightSpec>& specs) {
+  std::vector<FoundWeight> found;
+  std::vector<std::string> missing;
+  for (const WeightSpec& spec : specs) {
+    ASSIGN_OR_RETURN(std::optional<FoundWeight> weight, find_weight(checkpoint, spec));
+    if (weight) {
+      found.push_back(*std::move(weight));
+    } else {
+      missing.push_back(spec.name +
+                        (spec.alternatives.empty() ? "" : " or " + spec.alternatives[0].name));
+    }
+  }
+  if (!missing.empty()) return missing_tensors(missing, checkpoint.path());
+  RETURN_IF_ERROR(check_no_more_layers(checkpoint, specs));
+  return found;
+}
+
+std::vector<const CheckpointTensor*> unused_tensors(const Checkpoint& checkpoint,
+                                                    const std::vector<FoundWeight>& found) {
+  std::unordered_set<std::string_view> used;
+  for (const FoundWeight& weight : found) {
+    for (const CheckpointTensor* tensor : weight.tensors()) used.insert(tensor->name);
+  }
+  std::vector<const CheckpointTensor*> unused;
+  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
+    if (!used.contains(tensor.name) && !is_known_leftover(tensor.name)) unused.push_back(&tensor);
+  }
+  return unused;
 }
 
 LoadedWeights null_weights(const std::vector<WeightSpec>& specs) {

@@ -53,6 +53,15 @@ Result<WeightFormat> choose_weight_format(std::string_view dtype, std::string_vi
 int64_t planned_weight_bytes(const std::vector<WeightSpec>& specs, const WeightFormat& format,
                              const Backend& backend, const Checkpoint& checkpoint);
 
+// Where the checkpoint has each of `specs`, in their order. Refers to both. kInvalidArgument naming
+// tensors that are missing or have other shapes, and for layers beyond those of the specs:
+// a config.json with too few is of another model. Otherwise errors of find_weight().
+Result<std::vector<FoundWeight>> find_weights(const Checkpoint& checkpoint,
+                                              const std::vector<WeightSpec>& specs);
+// The tensors that none of `found` is made of, but for buffers that Transformers once saved.
+std::vector<const CheckpointTensor*> unused_tensors(const Checkpoint& checkpoint,
+                                                    const std::vector<FoundWeight>& found);
+
 // What loading is to report, and the cache it is to use. All may be empty.
 struct LoadCallbacks {
   // Checkpoint bytes read so far and in all, after each matrix, on the loading thread. Returning

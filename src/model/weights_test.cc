@@ -149,6 +149,36 @@ std::string f32_bytes(const std::vector<float>& values) {
   return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)};
 }
 
+TEST(FindWeights, LayersBeyondThoseOfTheModelAreRefusedWhereverTheirNamesStand) {
+  const std::vector<WeightSpec> specs = {{.name = "model.layers.0.a", .shape = {1}}};
+  const auto find = [&](const std::string& other) {
+    const TestFolder folder;
+    folder.write("config.json", "{}");
+    folder.write(
+        "model.safetensors",
+        safetensors_bytes(R"({"model.layers.0.a":{"dtype":"F32","shape":[1],)"
+                          R"("data_offsets":[0,4]},")" +
+                              other + R"(":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+                          f32_bytes({1, 2})));
+    const auto checkpoint = Checkpoint::open(folder.path());
+    const auto found = find_weights(*checkpoint, specs);
+    return found.ok() ? std::to_string(unused_tensors(*checkpoint, *found).size())
+                      : found.error().message;
+  };
+  for (const char* name : {"model.layers.1.a", "language_model.model.layers.1.a",
+                           "model.language_model.layers.12.b"}) {
+    const std::string message = find(name);
+    EXPECT_NE(message.find(std::string("has tensor ") + name + ", but"), std::string::npos)
+        << message;
+    EXPECT_NE(message.find("config.json is 1"), std::string::npos) << message;
+  }
+  for (const char* name : {"vision_tower.encoder.layers.7.a", "model.layers.x.a", "model.layers.",
+                           "model.layers.99999999999999999999.a", "model.layers.0.b"}) {
+    EXPECT_EQ(find(name), "1") << name;
+  }
+  EXPECT_EQ(find("model.layers.3.self_attn.rotary_emb.inv_freq"), "0");
+}
+
 TEST(LoadWeights, TakesALargerMatrixApart) {
   const TestFolder folder;
   folder.write("config.json", "{}");
