@@ -4,8 +4,8 @@
     python3 tools/make_golden.py [--out tests/golden/models] [--only NAME]
 
 Needs torch, transformers and safetensors (the files in the repository were made with torch 2.15 and
-transformers 5.23, those of the families with 5.24). Each folder is one variant: a config.json in one
-of the spellings that Transformers has used, the weights, and expected.json:
+transformers 5.24). Each folder is one variant: a config.json in one of the spellings that Transformers
+has used, the weights, and expected.json:
 
     prompt     token ids, longer than windows and original_max_position_embeddings
     positions  prompt positions whose logits are given
@@ -18,7 +18,9 @@ of the spellings that Transformers has used, the weights, and expected.json:
 
 Weights are drawn much larger than a trained model's, so that every feature (scaling of rope, biases,
 grouping of heads, epsilon, windows, caps, factors) moves the logits far more than rounding does; the tests flip each feature
-and ask for a difference. Output is the same on every run of the same library versions.
+and ask for a difference. Rows of all matrices are whole blocks of 32, so that block formats are
+themselves, and those of "wide" are 256 for the formats with blocks of that size. Output is the same on
+every run of the same library versions.
 """
 import argparse
 import json
@@ -30,48 +32,41 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-BASE = dict(
-    architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=300, hidden_size=64,
-    intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-    max_position_embeddings=256, rms_norm_eps=0.02, rope_theta=10000.0, hidden_act="silu",
-    tie_word_embeddings=False, attention_bias=False, mlp_bias=False, bos_token_id=1, eos_token_id=2,
-    torch_dtype="float32")
-LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
-              original_max_position_embeddings=32)
-
-# name -> (changes to the config, dtype of the weights, number of weight files)
-VARIANTS = {
-    "base": (dict(num_hidden_layers=3), torch.float32, 1),
-    "rope_llama3": (dict(rope_scaling=LLAMA3, rope_theta=50000.0), torch.float32, 1),
-    "rope_linear": (dict(rope_scaling=dict(type="linear", factor=4.0)), torch.float32, 1),
-    "tied": (dict(tie_word_embeddings=True), torch.float32, 1),
-    "bias": (dict(attention_bias=True, mlp_bias=True), torch.float32, 1),
-    "head_dim": (dict(head_dim=32, num_key_value_heads=1, rope_theta=None,
-                      rope_parameters=dict(LLAMA3, rope_theta=10000.0)), torch.float32, 1),
-    "bf16": (dict(num_key_value_heads=4, torch_dtype="bfloat16"), torch.bfloat16, 1),
-    "f16": (dict(num_key_value_heads=1, torch_dtype="float16"), torch.float16, 1),
-    "sharded": (dict(num_attention_heads=8), torch.float32, 3),
-}
-# The families: small enough for many, with windows and original contexts shorter than the prompt.
+# Small enough for many, with windows and original contexts shorter than the prompt.
 SMALL = dict(
-    vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+    vocab_size=96, hidden_size=64, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
     num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=0.02, rope_theta=10000.0,
     hidden_act="silu", tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, pad_token_id=0,
     torch_dtype="bfloat16")
-GEMMA = dict(SMALL, head_dim=16, hidden_act=None, hidden_activation="gelu_pytorch_tanh",
-             tie_word_embeddings=True, sliding_window=16)
-PHI3 = dict(SMALL, architectures=["Phi3ForCausalLM"], model_type="phi3", num_attention_heads=2,
-            num_key_value_heads=1, partial_rotary_factor=0.75)
+LLAMA = dict(SMALL, architectures=["LlamaForCausalLM"], model_type="llama", pad_token_id=None,
+             attention_bias=False, mlp_bias=False)
+LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+              original_max_position_embeddings=32)
+GEMMA = dict(SMALL, head_dim=24, num_key_value_heads=1, hidden_act=None,
+             hidden_activation="gelu_pytorch_tanh", tie_word_embeddings=True, sliding_window=16)
+PHI3 = dict(SMALL, architectures=["Phi3ForCausalLM"], model_type="phi3", partial_rotary_factor=0.75)
 FACTORS = dict(short_factor=[1.0, 1.25, 1.5, 2.0, 2.5, 3.0], long_factor=[1.0, 2.0, 4.0, 6.0, 7.0, 9.0])
 GEMMA3_TEXT = dict(GEMMA, model_type="gemma3_text", query_pre_attn_scalar=20)
-FAMILIES = {
-    "mistral": dict(SMALL, architectures=["MistralForCausalLM"], model_type="mistral", head_dim=12,
-                    sliding_window=16),
+VARIANTS = {
+    "base": dict(LLAMA, num_hidden_layers=3, torch_dtype="float32"),
+    "rope_llama3": dict(LLAMA, rope_scaling=LLAMA3, rope_theta=50000.0),
+    "rope_linear": dict(LLAMA, rope_scaling=dict(type="linear", factor=4.0)),
+    "tied": dict(LLAMA, tie_word_embeddings=True),
+    "bias": dict(LLAMA, attention_bias=True, mlp_bias=True),
+    "head_dim": dict(LLAMA, head_dim=32, num_key_value_heads=1, rope_theta=None,
+                     rope_parameters=dict(LLAMA3, rope_theta=10000.0)),
+    "bf16": dict(LLAMA, num_key_value_heads=4, intermediate_size=96),
+    "f16": dict(LLAMA, num_key_value_heads=1, torch_dtype="float16"),
+    "sharded": dict(LLAMA, num_attention_heads=8),
+    "wide": dict(LLAMA, hidden_size=256, intermediate_size=256, num_attention_heads=8,
+                 num_key_value_heads=1, num_hidden_layers=1),
+    "mistral": dict(SMALL, architectures=["MistralForCausalLM"], model_type="mistral",
+                    num_attention_heads=8, head_dim=12, sliding_window=16),
     "qwen2": dict(SMALL, architectures=["Qwen2ForCausalLM"], model_type="qwen2",
                   tie_word_embeddings=True, use_sliding_window=True, sliding_window=16,
                   max_window_layers=1,
                   rope_scaling=dict(type="yarn", factor=4.0, original_max_position_embeddings=32)),
-    "qwen3": dict(SMALL, architectures=["Qwen3ForCausalLM"], model_type="qwen3", head_dim=16,
+    "qwen3": dict(SMALL, architectures=["Qwen3ForCausalLM"], model_type="qwen3", head_dim=8,
                   rope_theta=None, rope_parameters=dict(rope_type="default", rope_theta=5000.0),
                   use_sliding_window=True, sliding_window=20,
                   layer_types=["sliding_attention", "full_attention"]),
@@ -83,7 +78,7 @@ FAMILIES = {
                                             original_max_position_embeddings=128),
                        original_max_position_embeddings=128),
     "gemma2": dict(GEMMA, architectures=["Gemma2ForCausalLM"], model_type="gemma2",
-                   query_pre_attn_scalar=24, attn_logit_softcapping=6.0,
+                   query_pre_attn_scalar=20, attn_logit_softcapping=6.0,
                    final_logit_softcapping=20.0),
     "gemma3": dict(GEMMA3_TEXT, architectures=["Gemma3ForCausalLM"], rope_theta=50000.0,
                    rope_scaling=dict(rope_type="linear", factor=8.0), rope_local_base_freq=500.0,
@@ -106,6 +101,7 @@ FAMILIES = {
                     tie_word_embeddings=True, attention_bias=True, embedding_multiplier=4.0,
                     residual_multiplier=0.6, attention_multiplier=0.2, logits_scaling=2.0),
 }
+NUM_FILES = {"sharded": 3}
 MAX_MODEL_LEN = {"phi3_short": 128}
 PROMPT_TOKENS, GREEDY_TOKENS, MIN_MARGIN = 72, 24, 2e-3
 POSITIONS = [0, 1, 15, 40, 71]
@@ -114,10 +110,6 @@ POSITIONS = [0, 1, 15, 40, 71]
 def without_nones(config):
     return {key: without_nones(value) if isinstance(value, dict) else value
             for key, value in config.items() if value is not None}
-
-
-def make_config(changes):
-    return without_nones(dict(BASE, **changes))
 
 
 def make_weights(c, generator):
@@ -197,10 +189,8 @@ def write_json(path, value):
 
 
 @torch.no_grad()
-def expected_outputs(folder, prompt):
-    name = json.loads((folder / "config.json").read_text())["architectures"][0]
-    model = getattr(transformers, name).from_pretrained(folder, dtype=torch.float32,
-                                                        attn_implementation="eager").eval()
+def expected_outputs(model, prompt):
+    """What expected.json says of a model in f32."""
     tokens, margin, prompt_logits = list(prompt), math.inf, None
     for _ in range(GREEDY_TOKENS):
         logits = model(torch.tensor([tokens]), use_cache=False).logits[0]
@@ -214,42 +204,65 @@ def expected_outputs(folder, prompt):
                 logits=rows)
 
 
-def make_variant(folder, index, config, dtype, num_files, extra):
+def load(folder, config, **options):
+    model = getattr(transformers, config["architectures"][0]).from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager", **options)
+    return model.to(torch.float32).eval()
+
+
+def make_variant(folder, first_seed, config, draw, run, accept, num_files=1):
+    """Tries seeds until `accept` takes the outputs. `draw` gives the weights for a generator, `run` the
+    outputs for a prompt. Returns the number of seeds tried before, and the outputs."""
+    config = without_nones(config)
     vocab_size = config.get("text_config", config)["vocab_size"]
-    for attempt in range(100):
-        generator = torch.Generator().manual_seed(1000 * index + attempt)
+    for attempt in range(200):
+        generator = torch.Generator().manual_seed(first_seed + attempt)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         write_json(folder / "config.json", config)
-        weights = (make_weights(config, generator) if config["model_type"] == "llama"
-                   else draw_parameters(folder, generator))
-        save_weights(folder, {k: v.to(dtype).contiguous() for k, v in weights.items()}, num_files)
+        save_weights(folder, draw(folder, config, generator), num_files)
         prompt = torch.randint(3, vocab_size, (PROMPT_TOKENS,), generator=generator)
-        outputs = dict(expected_outputs(folder, prompt.tolist()), **extra)
-        # A continuation that soon repeats itself tests little; with large tied embeddings all do.
-        min_distinct = GREEDY_TOKENS // (2 if config["model_type"] == "llama" else 4)
-        if outputs["margin"] > MIN_MARGIN and len(set(outputs["greedy"])) > min_distinct:
+        outputs = run(folder, config, prompt.tolist())
+        if outputs["margin"] > MIN_MARGIN and accept(outputs):
             write_json(folder / "expected.json", outputs)
-            return attempt, outputs["margin"]
-    raise SystemExit(f"{folder}: no seed gives a margin above {MIN_MARGIN}")
+            return attempt, outputs
+    raise SystemExit(f"{folder}: no seed gives wide enough margins")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def make_all(doc, variants, make):
+    """The command line: makes all variants, or one; `make` is called with folder, number and config."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("tests/golden/models"))
-    parser.add_argument("--only", choices=[*VARIANTS, *FAMILIES])
+    parser.add_argument("--only", choices=variants)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    variants = {name: (make_config(changes), dtype, num_files)
-                for name, (changes, dtype, num_files) in VARIANTS.items()}
-    variants.update({name: (without_nones(config), torch.bfloat16, 1)
-                     for name, config in FAMILIES.items()})
-    for index, (name, variant) in enumerate(variants.items()):
+    transformers.utils.logging.disable_progress_bar()
+    for index, (name, config) in enumerate(variants.items()):
         if args.only in (None, name):
-            extra = {"max_model_len": MAX_MODEL_LEN[name]} if name in MAX_MODEL_LEN else {}
-            attempt, margin = make_variant(args.out / name, index, *variant, extra)
-            print(f"{name}: attempt {attempt}, margin {margin:.4f}")
+            attempt, outputs = make(args.out / name, index, config)
+            margins = ", ".join(f"{key} {outputs[key]:.4f}" for key in outputs if "margin" in key)
+            print(f"{name}: attempt {attempt}, {margins}", flush=True)
+
+
+def make_dense(folder, index, config):
+    is_llama = config["model_type"] == "llama"
+
+    def draw(folder, config, generator):
+        dtype = getattr(torch, config["torch_dtype"])
+        weights = make_weights(config, generator) if is_llama else draw_parameters(folder, generator)
+        return {name: values.to(dtype).contiguous() for name, values in weights.items()}
+
+    def run(folder, config, prompt):
+        extra = ({"max_model_len": MAX_MODEL_LEN[folder.name]} if folder.name in MAX_MODEL_LEN
+                 else {})
+        return dict(expected_outputs(load(folder, config), prompt), **extra)
+
+    # A continuation that soon repeats itself tests little; with large tied embeddings all do.
+    min_distinct = GREEDY_TOKENS // (2 if is_llama else 4)
+    return make_variant(folder, 1000 * index, config, draw, run,
+                        lambda outputs: len(set(outputs["greedy"])) > min_distinct,
+                        NUM_FILES.get(folder.name, 1))
 
 
 if __name__ == "__main__":
-    main()
+    make_all(__doc__, VARIANTS, make_dense)

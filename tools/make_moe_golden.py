@@ -15,29 +15,20 @@ Between them the variants have every layout of experts that checkpoints use: a t
 under the names of Mixtral or Qwen3, fused stacks, gpt-oss's transposed and interleaved ones, and its
 MXFP4 blocks, whose expected values come from Transformers' own decoding.
 """
-import argparse
-import json
 import math
-import pathlib
-import shutil
 
 import torch
 import transformers
 
-from make_golden import save_weights, write_json
+from make_golden import GREEDY_TOKENS, SMALL, expected_outputs, load, make_all, make_variant
 
-SMALL = dict(
-    vocab_size=96, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-    num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=0.02, rope_theta=10000.0,
-    hidden_act="silu", tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, pad_token_id=0,
-    torch_dtype="bfloat16")
-MIXTRAL = dict(SMALL, architectures=["MixtralForCausalLM"], model_type="mixtral", head_dim=12,
-               intermediate_size=20, num_local_experts=5, num_experts_per_tok=2)
-QWEN3 = dict(SMALL, architectures=["Qwen3MoeForCausalLM"], model_type="qwen3_moe", head_dim=16,
-             intermediate_size=24, moe_intermediate_size=16, num_experts=5, num_experts_per_tok=3,
+MIXTRAL = dict(SMALL, architectures=["MixtralForCausalLM"], model_type="mixtral", head_dim=8,
+               num_local_experts=3, num_experts_per_tok=2)
+QWEN3 = dict(SMALL, architectures=["Qwen3MoeForCausalLM"], model_type="qwen3_moe", head_dim=8,
+             intermediate_size=64, moe_intermediate_size=32, num_experts=5, num_experts_per_tok=3,
              norm_topk_prob=True, decoder_sparse_step=1)
 GPT_OSS = dict(SMALL, architectures=["GptOssForCausalLM"], model_type="gpt_oss", head_dim=8,
-               intermediate_size=24, num_local_experts=4, num_experts_per_tok=2, sliding_window=16,
+               num_local_experts=4, num_experts_per_tok=2, sliding_window=16,
                layer_types=["sliding_attention", "full_attention"], attention_bias=True,
                swiglu_limit=1.5,
                rope_scaling=dict(rope_type="yarn", factor=4.0, beta_fast=8.0, beta_slow=0.1,
@@ -51,14 +42,13 @@ VARIANTS = {
                             use_sliding_window=True, sliding_window=24),
     "gpt_oss": GPT_OSS,
     "gpt_oss_mxfp4": dict(
-        GPT_OSS, intermediate_size=32, swiglu_limit=7.0,
+        GPT_OSS, swiglu_limit=7.0,
         quantization_config=dict(
             quant_method="mxfp4",
             modules_to_not_convert=["model.layers.*.self_attn", "model.layers.*.mlp.router",
                                     "model.embed_tokens", "lm_head"])),
 }
-PROMPT_TOKENS, GREEDY_TOKENS, MIN_MARGIN, MIN_ROUTER_MARGIN = 72, 24, 2e-3, 1e-3
-POSITIONS = [0, 1, 15, 40, 71]
+MIN_ROUTER_MARGIN = 1e-3
 
 
 def draw(name, shape, generator):
@@ -118,13 +108,18 @@ def with_a_tensor_each(name, key, values):
     return result
 
 
-@torch.no_grad()
-def expected_outputs(folder, config, prompt):
+def draw_weights(folder, config, generator):
+    plain = {key: value for key, value in config.items() if key != "quantization_config"}
+    shapes = getattr(transformers, config["architectures"][0])(
+        transformers.AutoConfig.for_model(**plain))
+    return make_weights(folder.name, config, shapes, generator)
+
+
+def run(folder, config, prompt):
     options = {}
     if "quantization_config" in config:
         options["quantization_config"] = transformers.Mxfp4Config(dequantize=True)
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager", **options).to(torch.float32).eval()
+    model = load(folder, config, **options)
     gaps = []
     top_k = config["num_experts_per_tok"]
 
@@ -135,53 +130,17 @@ def expected_outputs(folder, config, prompt):
     for module in model.modules():
         if type(module).__name__.endswith("TopKRouter"):
             module.register_forward_hook(note_gap)
-    tokens, margin, prompt_logits = list(prompt), math.inf, None
-    for _ in range(GREEDY_TOKENS):
-        logits = model(torch.tensor([tokens]), use_cache=False).logits[0]
-        if prompt_logits is None:
-            prompt_logits = logits
-        best = torch.topk(logits[-1], 2)
-        margin = min(margin, float(best.values[0] - best.values[1]))
-        tokens.append(int(best.indices[0]))
+    outputs = expected_outputs(model, prompt)
     assert gaps, "no router was seen"
-    rows = [[float(f"{value:.7g}") for value in prompt_logits[p].tolist()] for p in POSITIONS]
-    return dict(prompt=prompt, positions=POSITIONS, greedy=tokens[len(prompt):], margin=margin,
-                router_margin=min(gaps), logits=rows)
+    return dict(outputs, router_margin=min(gaps))
 
 
-def make_variant(folder, index, config):
-    config = {key: value for key, value in config.items() if value is not None}
-    for attempt in range(200):
-        generator = torch.Generator().manual_seed(100000 + 1000 * index + attempt)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        write_json(folder / "config.json", config)
-        plain = {key: value for key, value in config.items() if key != "quantization_config"}
-        shapes = getattr(transformers, config["architectures"][0])(
-            transformers.AutoConfig.for_model(**plain))
-        save_weights(folder, make_weights(folder.name, config, shapes, generator), 1)
-        prompt = torch.randint(3, config["vocab_size"], (PROMPT_TOKENS,), generator=generator)
-        outputs = expected_outputs(folder, config, prompt.tolist())
-        # A continuation that soon repeats itself tests little.
-        if (outputs["margin"] > MIN_MARGIN and outputs["router_margin"] > MIN_ROUTER_MARGIN
-                and len(set(outputs["greedy"])) > GREEDY_TOKENS // 2):
-            write_json(folder / "expected.json", outputs)
-            return attempt, outputs
-    raise SystemExit(f"{folder}: no seed gives wide enough margins")
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("tests/golden/models"))
-    parser.add_argument("--only", choices=VARIANTS)
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    for index, (name, config) in enumerate(VARIANTS.items()):
-        if args.only in (None, name):
-            attempt, outputs = make_variant(args.out / name, index, config)
-            print(f"{name}: attempt {attempt}, margin {outputs['margin']:.4f}, "
-                  f"router margin {outputs['router_margin']:.4f}", flush=True)
+def make_moe(folder, index, config):
+    # A continuation that soon repeats itself tests little.
+    return make_variant(folder, 100000 + 1000 * index, config, draw_weights, run,
+                        lambda outputs: (outputs["router_margin"] > MIN_ROUTER_MARGIN and
+                                         len(set(outputs["greedy"])) > GREEDY_TOKENS // 2))
 
 
 if __name__ == "__main__":
-    main()
+    make_all(__doc__, VARIANTS, make_moe)

@@ -23,31 +23,12 @@ struct GoldenModel {
   std::vector<int32_t> greedy;
 };
 
-inline constexpr const char* kGoldenModels[] = {"base",
-                                                "rope_llama3",
-                                                "rope_linear",
-                                                "tied",
-                                                "bias",
-                                                "head_dim",
-                                                "bf16",
-                                                "f16",
-                                                "sharded",
-                                                "mistral",
-                                                "qwen2",
-                                                "qwen3",
-                                                "phi3",
-                                                "phi3_short",
-                                                "gemma2",
-                                                "gemma3",
-                                                "gemma3_multimodal",
-                                                "smollm3",
-                                                "granite",
-                                                "mixtral",
-                                                "mixtral_fused",
-                                                "qwen3_moe",
-                                                "qwen3_moe_fused",
-                                                "gpt_oss",
-                                                "gpt_oss_mxfp4"};
+inline constexpr const char* kGoldenModels[] = {
+    "base",    "rope_llama3",  "rope_linear", "tied",          "bias",      "head_dim",
+    "bf16",    "f16",          "sharded",     "wide",          "mistral",   "qwen2",
+    "qwen3",   "phi3",         "phi3_short",  "gemma2",        "gemma3",    "gemma3_multimodal",
+    "smollm3", "granite",      "mixtral",     "mixtral_fused", "qwen3_moe", "qwen3_moe_fused",
+    "gpt_oss", "gpt_oss_mxfp4"};
 
 // Reads the folder relative to the current one, which is the root of the repository for all tests.
 // A file that is missing is a CHECK.

@@ -41,7 +41,7 @@ def test_info_shows_the_experts_of_a_mixture(tmp_path):
     shown = run_pagoda("info", tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "Qwen3MoeForCausalLM" in shown.stdout
-    assert "5, 3 a token, 16" in shown.stdout
+    assert "5, 3 a token, 32" in shown.stdout
 
 
 def test_info_shows_what_sets_a_family_apart(tmp_path):
