@@ -23,7 +23,8 @@ GOLDEN = ROOT / "tests/golden"
 DOC = ROOT / "docs/models.md"
 BEGIN, END = "<!-- tables: begin -->\n", "<!-- tables: end -->\n"
 FORMATS = {"f32": ["--dtype", "float32"], "bf16": ["--dtype", "bfloat16"], "q8_0": ["--quantization", "q8_0"],
-           "q4_0": ["--quantization", "q4_0"], "q4_k": ["--quantization", "q4_k"]}
+           "q4_0": ["--quantization", "q4_0"], "mxfp4": ["--quantization", "mxfp4"],
+           "q6_k": ["--quantization", "q6_k"], "q4_k": ["--quantization", "q4_k"], "auto": []}
 TOLERANCE = 1e-4
 
 

@@ -38,9 +38,9 @@ struct ChatOptions {
 Result<void> chat(const ChatOptions& options);
 
 struct QuantizeOptions {
-  std::string input;   // a Hugging Face folder or a GGUF file
-  std::string output;  // the GGUF file to write
-  std::string type = "q8_0";
+  std::string input;          // a Hugging Face folder or a GGUF file
+  std::string output;         // the GGUF file to write
+  std::string type = "q8_0";  // of the matrices; "auto": as they are
 };
 // Writes the model as a GGUF file with its matrices in the format `type`, with tokenizer and chat
 // template, so that the file serves.

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -39,41 +40,84 @@ Result<void> copy_entries(const GgufFile& file, GgufWriter& writer) {
   return {};
 }
 
-// Numbers that parse_model_config() has checked.
-void add_sizes(std::string_view prefix, const ModelConfig& c, GgufWriter& writer) {
-  const auto add = [&](std::string_view key, int32_t value) {
-    writer.add_u32(fmt::format("{}.{}", prefix, key), static_cast<uint32_t>(value));
-  };
-  add("block_count", c.num_layers);
-  add("context_length", c.max_position_embeddings);
-  add("embedding_length", c.hidden_size);
-  add("feed_forward_length", c.intermediate_size);
-  add("attention.head_count", c.num_heads);
-  add("attention.head_count_kv", c.num_kv_heads);
-  add("attention.key_length", c.head_size);
-  add("attention.value_length", c.head_size);
-  add("rope.dimension_count", c.head_size);
-  add("vocab_size", c.vocab_size);
-  writer.add_f32(fmt::format("{}.attention.layer_norm_rms_epsilon", prefix), c.rms_norm_eps);
-  writer.add_f32(fmt::format("{}.rope.freq_base", prefix), static_cast<float>(c.rope.theta));
-  if (c.rope.type == RopeType::kLinear) {
-    writer.add_string(fmt::format("{}.rope.scaling.type", prefix), "linear");
-    writer.add_f32(fmt::format("{}.rope.scaling.factor", prefix),
-                   static_cast<float>(c.rope.factor));
+// Adds keys under an architecture's name. Numbers that parse_model_config() has checked.
+class Keys {
+ public:
+  Keys(std::string_view prefix, GgufWriter& writer) : prefix_(prefix), writer_(writer) {}
+  void count(std::string_view key, int32_t value) {
+    writer_.add_u32(full(key), static_cast<uint32_t>(value));
+  }
+  void real(std::string_view key, double value) {
+    writer_.add_f32(full(key), static_cast<float>(value));
+  }
+  void text(std::string_view key, std::string_view value) { writer_.add_string(full(key), value); }
+
+ private:
+  std::string full(std::string_view key) const { return fmt::format("{}.{}", prefix_, key); }
+  std::string_view prefix_;
+  GgufWriter& writer_;
+};
+
+void add_sizes(const ModelConfig& c, Keys& keys) {
+  keys.count("block_count", c.num_layers);
+  keys.count("context_length", c.max_position_embeddings);
+  keys.count("embedding_length", c.hidden_size);
+  keys.count("feed_forward_length", c.intermediate_size);
+  keys.count("attention.head_count", c.num_heads);
+  keys.count("attention.head_count_kv", c.num_kv_heads);
+  keys.count("attention.key_length", c.head_size);
+  keys.count("attention.value_length", c.head_size);
+  keys.count("vocab_size", c.vocab_size);
+  keys.real("attention.layer_norm_rms_epsilon", double{c.rms_norm_eps});
+}
+
+void add_rope(const ModelConfig& c, Keys& keys) {
+  const RopeConfig& rope = c.rope;
+  keys.count("rope.dimension_count",
+             static_cast<int32_t>(std::lround(rope.rotary_factor * c.head_size)));
+  keys.real("rope.freq_base", rope.theta);
+  if (c.sliding_rope) keys.real("rope.freq_base_swa", c.sliding_rope->theta);
+  if (rope.type == RopeType::kLinear || rope.type == RopeType::kYarn) {
+    keys.text("rope.scaling.type", rope.type == RopeType::kLinear ? "linear" : "yarn");
+    keys.real("rope.scaling.factor", rope.factor);
+  }
+  if (rope.type == RopeType::kYarn) {
+    keys.real("rope.scaling.yarn_beta_fast", rope.beta_fast);
+    keys.real("rope.scaling.yarn_beta_slow", rope.beta_slow);
+  }
+  if (rope.type == RopeType::kLongRope) {
+    keys.real("rope.scaling.attn_factor", rope.attention_factor);
+  }
+  if (rope.type == RopeType::kYarn || rope.type == RopeType::kLongRope) {
+    keys.count("rope.scaling.original_context_length", rope.original_max_position_embeddings);
   }
 }
 
-// The numbers of experts, where config.json has them.
-void add_experts(std::string_view prefix, const Json& config, GgufWriter& writer) {
-  const auto copy = [&](const char* from, std::string_view to) {
-    const auto value = config.find(from);
-    if (value == config.end() || !value->is_number_unsigned()) return false;
-    writer.add_u32(fmt::format("{}.{}", prefix, to), value->get<uint32_t>());
-    return true;
+// What single families have, under the names that llama.cpp's converter gives it.
+void add_family(const GgufArchitecture& architecture, const ModelConfig& c, Keys& keys) {
+  const std::string_view type = architecture.model_type;
+  if (type == "phi3" || type == "gemma2" || type == "gemma3_text" || type == "gpt_oss") {
+    for (const LayerConfig& layer : c.layers) {
+      if (layer.sliding_window == 0) continue;
+      keys.count("attention.sliding_window", layer.sliding_window);
+      break;
+    }
+  }
+  const auto cap = [&](std::string_view key, float value) {
+    if (value > 0.0F) keys.real(key, double{value});
   };
-  if (!copy("num_local_experts", "expert_count")) copy("num_experts", "expert_count");
-  copy("num_experts_per_tok", "expert_used_count");
-  copy("moe_intermediate_size", "expert_feed_forward_length");
+  cap("attn_logit_softcapping", c.attention_soft_cap);
+  cap("final_logit_softcapping", c.logit_soft_cap);
+  if (type == "granite") {
+    keys.real("attention.scale", c.attention_scale);
+    keys.real("embedding_scale", double{c.embedding_multiplier});
+    keys.real("residual_scale", double{c.residual_multiplier});
+    keys.real("logit_scale", double{c.logit_divisor});
+  }
+  if (c.moe.num_experts == 0) return;
+  keys.count("expert_count", c.moe.num_experts);
+  keys.count("expert_used_count", c.moe.num_chosen);
+  if (type != "mixtral") keys.count("expert_feed_forward_length", c.moe.intermediate_size);
 }
 
 // The name that GGUF has for the way this vocabulary is split; "" when it has none.
@@ -167,7 +211,11 @@ Result<void> add_gguf_metadata(const Checkpoint& checkpoint, const GgufArchitect
   ASSIGN_OR_RETURN(const ModelFolder files,
                    read_model_folder(checkpoint.path(), config.eos_token_ids, ""));
   ASSIGN_OR_RETURN(Json json, parse_json(checkpoint.config_json()));
+  // The file has no vision tower and its own quantization.
+  json.erase("vision_config");
   json.erase("quantization_config");
+  const auto text = json.find("text_config");
+  if (text != json.end() && text->is_object()) text->erase("quantization_config");
   if (!files.default_sampling.eos_token_ids.empty()) {
     json["eos_token_id"] = files.default_sampling.eos_token_ids;
   }
@@ -175,8 +223,10 @@ Result<void> add_gguf_metadata(const Checkpoint& checkpoint, const GgufArchitect
   const std::filesystem::path path = std::filesystem::path(checkpoint.path()).lexically_normal();
   const auto name = path.has_filename() ? path.filename() : path.parent_path().filename();
   writer.add_string("general.name", name.string());
-  add_sizes(architecture.name, config, writer);
-  add_experts(architecture.name, json, writer);
+  Keys keys(architecture.name, writer);
+  add_sizes(config, keys);
+  add_rope(config, keys);
+  add_family(architecture, config, keys);
   writer.add_string(kGgufConfigKey, dump_json(json));
   add_sampling(files.default_sampling, writer);
   return add_tokenizer(checkpoint.path() + "/tokenizer.json", files, config.vocab_size, writer);
@@ -192,15 +242,27 @@ Result<void> add_rope_tensors(const Checkpoint& checkpoint, const ModelConfig& c
       RETURN_IF_ERROR(file.file().read_at(tensor.offset, contents.back()));
     }
   }
-  if (!contents.empty() || config.rope.type != RopeType::kLlama3) return {};
-  RopeConfig plain = config.rope;
-  plain.type = RopeType::kDefault;
-  const RopeTable scaled = make_rope_table(config.rope, config.head_size);
-  std::vector<float> factors = make_rope_table(plain, config.head_size).inv_freq;
-  for (size_t i = 0; i < factors.size(); ++i) factors[i] /= scaled.inv_freq[i];
-  writer.add_tensor("rope_freqs.weight", {static_cast<int64_t>(factors.size())}, DType::kF32);
-  const auto bytes = std::as_bytes(std::span<const float>(factors));
-  contents.emplace_back(bytes.begin(), bytes.end());
+  if (!contents.empty()) return {};
+  const auto add = [&](const char* name, std::span<const float> factors) {
+    writer.add_tensor(name, {static_cast<int64_t>(factors.size())}, DType::kF32);
+    const auto bytes = std::as_bytes(factors);
+    contents.emplace_back(bytes.begin(), bytes.end());
+  };
+  if (config.rope.type == RopeType::kLongRope) {
+    for (const auto& [name, factors] :
+         {std::pair("rope_factors_long.weight", &config.rope.long_factors),
+          {"rope_factors_short.weight", &config.rope.short_factors}}) {
+      add(name, std::vector<float>(factors->begin(), factors->end()));
+    }
+  }
+  if (config.rope.type == RopeType::kLlama3) {
+    RopeConfig plain = config.rope;
+    plain.type = RopeType::kDefault;
+    const RopeTable scaled = make_rope_table(config.rope, config.head_size);
+    std::vector<float> factors = make_rope_table(plain, config.head_size).inv_freq;
+    for (size_t i = 0; i < factors.size(); ++i) factors[i] /= scaled.inv_freq[i];
+    add("rope_freqs.weight", factors);
+  }
   return {};
 }
 

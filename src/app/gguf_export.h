@@ -21,7 +21,8 @@ Result<void> add_gguf_metadata(const Checkpoint& checkpoint, const GgufArchitect
                                const ModelConfig& config, GgufWriter& writer);
 
 // Adds the tensors of rotary factors, with their contents behind `contents`: those of the GGUF
-// file, or "rope_freqs.weight" where config.json scales as Llama 3 does.
+// file, or "rope_freqs.weight" where config.json scales as Llama 3 does, or the two lists of
+// longrope.
 Result<void> add_rope_tensors(const Checkpoint& checkpoint, const ModelConfig& config,
                               GgufWriter& writer, std::vector<std::vector<std::byte>>& contents);
 

@@ -183,8 +183,8 @@ Command add_quantize(CLI::App& root) {
   app->add_option("IN", options->input, "folder, GGUF file, or ORG/NAME on a hub")->required();
   app->add_option("OUT", options->output, "the GGUF file to write")->required();
   app->add_option("--type", options->type,
-                  "format of the matrices: f32, bf16, f16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, "
-                  "q6_k, mxfp4 [q8_0]");
+                  "format of the matrices: auto (as they are), f32, bf16, f16, q8_0, q4_0, q4_1, "
+                  "q5_0, q5_1, q4_k, q6_k, mxfp4 [q8_0]");
   return {app, [options]() -> Result<void> { return quantize(*options); }};
 }
 

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -16,139 +15,108 @@
 #include "app/commands.h"
 #include "app/gguf_export.h"
 #include "app/model_source.h"
+#include "base/check.h"
 #include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/gguf_fix.h"
 #include "model/model_config.h"
+#include "model/registry.h"
 #include "model/weights.h"
 
 namespace pagoda {
 namespace {
 
-// A tensor of the new file: the tensors of the checkpoint whose rows follow each other in it (the
-// experts of a layer, else one).
+// A tensor of the new file: the parameters whose rows follow each other in it, mostly one.
 struct Output {
   GgufTensorName name;
-  std::vector<const CheckpointTensor*> sources;
+  std::vector<FoundWeight> parts;
   Shape shape;
   DType dtype = DType::kF32;
 };
 
-// "a.experts.3.b" -> "a.experts.b" and 3.
-std::optional<std::pair<std::string, size_t>> split_expert(const std::string& name) {
-  constexpr std::string_view kExperts = ".experts.";
-  const size_t at = name.find(kExperts);
-  if (at == std::string::npos) return std::nullopt;
-  const size_t begin = at + kExperts.size();
-  size_t expert = 0, end = begin;
-  for (; end < name.size() && name[end] >= '0' && name[end] <= '9' && end < begin + 5; ++end) {
-    expert = 10 * expert + static_cast<size_t>(name[end] - '0');
-  }
-  if (end == begin || end >= name.size() || name[end] != '.') return std::nullopt;
-  std::string rest = name.substr(end + 1);
-  // Mixtral's names for gate, down and up.
-  if (rest == "w1.weight") rest = "gate_proj.weight";
-  if (rest == "w2.weight") rest = "down_proj.weight";
-  if (rest == "w3.weight") rest = "up_proj.weight";
-  const std::string prefix = name.substr(0, name.rfind('.', at - 1) + 1);
-  return std::pair(prefix + "mlp.experts." + rest, expert);
+// Biases of experts are vectors to the model and have a row for each expert in the file.
+Shape file_shape(const WeightSpec& spec, const ModelConfig& config) {
+  const bool of_experts = spec.name.find(".experts.") != std::string::npos;
+  if (spec.shape.rank() != 1 || !of_experts) return spec.shape;
+  return {config.moe.num_experts, spec.shape[0] / config.moe.num_experts};
 }
 
-// Vectors and routers are small and decide much; matrices become what they become when a model is
-// converted while it loads.
-DType dtype_for(const GgufTensorName& name, const Shape& shape, DType wanted) {
-  if (shape.rank() < 2 || name.name.find("ffn_gate_inp") != std::string::npos) return DType::kF32;
-  const bool finer = name.name == "token_embd.weight" || name.name == "output.weight";
-  return quantized_dtype(wanted, finer, shape[shape.rank() - 1]);
-}
-
+// Makes the tensors of the new file out of the parameters that the model is loaded from, wherever
+// the checkpoint has them, and in the formats they would be loaded in.
 class Quantizer {
  public:
+  // Borrows all three.
   Quantizer(const Checkpoint& checkpoint, const GgufArchitecture& architecture,
             const ModelConfig& config)
       : checkpoint_(checkpoint), architecture_(architecture), config_(config) {}
 
-  // Decides on the tensors of the new file; those without a name in GGUF are left out.
-  Result<void> plan(DType wanted) {
-    std::map<std::string, size_t> stacks;
-    for (const CheckpointTensor& tensor : checkpoint_.tensors()) {
-      const auto expert = split_expert(tensor.name);
-      const std::string& name = expert ? expert->first : tensor.name;
-      auto named = to_gguf_name(architecture_, name);
-      const bool tied_head = config_.tie_word_embeddings && name == "lm_head.weight";
-      if (!named || tied_head) {
-        // A tensor of a layer is needed, but for frequencies that Transformers once saved: the file
-        // would not load.
-        if (!tied_head && name.find("model.layers.") == 0 && !name.ends_with(".inv_freq")) {
-          return Error{ErrorCode::kUnsupported,
-                       fmt::format("tensor {}: no GGUF tensor is made of this one", tensor.name)};
-        }
-        ++num_left_out_;
-        continue;
-      }
-      if (!tensor.readable) {
+  // Decides on the tensors of the new file. kUnsupported for what GGUF has no tensor for.
+  Result<void> plan(const WeightFormat& format) {
+    ASSIGN_OR_RETURN(const Architecture* model, find_architecture(config_.architecture));
+    specs_ = model->weight_specs(config_);
+    ASSIGN_OR_RETURN(const std::vector<FoundWeight> found, find_weights(checkpoint_, specs_));
+    num_left_out_ = unused_tensors(checkpoint_, found).size();
+    std::map<std::string, size_t> places;
+    for (const FoundWeight& weight : found) {
+      const WeightSpec& spec = weight.spec();
+      auto named = to_gguf_name(architecture_, spec.name);
+      if (!named) {
         return Error{ErrorCode::kUnsupported,
-                     fmt::format("tensor {} has dtype {}", tensor.name, tensor.dtype_name)};
+                     fmt::format("tensor {}: no GGUF tensor is made of this one", spec.name)};
       }
-      const auto [stack, is_new] = stacks.emplace(named->name, outputs_.size());
-      if (is_new) outputs_.push_back({std::move(*named), {}, tensor.shape, DType::kF32});
-      RETURN_IF_ERROR(add_source(outputs_[stack->second], tensor, expert ? expert->second : 0));
-    }
-    for (Output& output : outputs_) {
-      if (output.sources.size() > 1) {
-        if (output.shape.rank() != 2) {
-          return invalid_argument(fmt::format("tensor {}: experts of shape {}", output.name.name,
-                                              to_string(output.shape)));
-        }
-        output.shape = {static_cast<int64_t>(output.sources.size()), output.shape[0],
-                        output.shape[1]};
+      const DType dtype = stored_dtype(format, spec, weight.dtype());
+      const auto [place, is_new] = places.emplace(named->name, outputs_.size());
+      if (is_new) {
+        outputs_.push_back({std::move(*named), {weight}, file_shape(spec, config_), dtype});
+      } else {
+        RETURN_IF_ERROR(append(outputs_[place->second], weight, dtype));
       }
-      output.dtype = dtype_for(output.name, output.shape, wanted);
     }
     return {};
   }
 
   const std::vector<Output>& outputs() const { return outputs_; }
-  int64_t num_left_out() const { return num_left_out_; }
+  size_t num_left_out() const { return num_left_out_; }
 
   // The contents of one output, valid until the next call.
   Result<std::span<const std::byte>> contents(const Output& output) {
-    const int64_t num_bytes = dtype_bytes(output.dtype, output.shape.num_elements());
-    data_.resize(static_cast<size_t>(num_bytes));
-    const int64_t part_bytes = num_bytes / static_cast<int64_t>(output.sources.size());
-    for (size_t i = 0; i < output.sources.size(); ++i) {
-      const CheckpointTensor* source = output.sources[i];
-      if (source == nullptr) {
-        return invalid_argument(
-            fmt::format("{} lacks expert {} of {}", checkpoint_.path(), i, output.name.name));
+    data_.resize(static_cast<size_t>(dtype_bytes(output.dtype, output.shape.num_elements())));
+    std::byte* to = data_.data();
+    for (const FoundWeight& part : output.parts) {
+      const Shape& shape = part.spec().shape;
+      const int64_t num_matrices = shape.rank() == 3 ? shape[0] : 1;
+      for (int64_t i = 0; i < num_matrices; ++i) {
+        ASSIGN_OR_RETURN(const TensorView view, part.read(checkpoint_, i, scratch_));
+        convert(view, output.dtype, to);
+        to += dtype_bytes(output.dtype, view.shape.num_elements());
       }
-      ASSIGN_OR_RETURN(const TensorView view, checkpoint_.read(*source, scratch_));
-      convert(view, output.dtype, data_.data() + static_cast<int64_t>(i) * part_bytes);
     }
-    const bool keys = output.name.fix == GgufFix::kInterleavedKeyRows;
-    const int64_t heads = keys ? config_.num_kv_heads : config_.num_heads;
-    const auto fixable = check_gguf_fix(output.name.fix, heads, output.shape, output.dtype);
+    const GgufFix fix = output.name.fix;
+    // The 1 is added when a norm is read.
+    if (fix == GgufFix::kNone || fix == GgufFix::kUnitAdded) return std::span(std::as_const(data_));
+    const int64_t heads =
+        fix == GgufFix::kInterleavedKeyRows ? config_.num_kv_heads : config_.num_heads;
+    const auto fixable = check_gguf_fix(fix, heads, output.shape, output.dtype);
     if (!fixable.ok()) {
       return invalid_argument(
           fmt::format("tensor {}: {}", output.name.name, fixable.error().message));
     }
-    apply_gguf_fix(output.name.fix, heads, output.shape, data_);
-    return std::span<const std::byte>(data_);
+    apply_gguf_fix(fix, heads, output.shape, data_);
+    return std::span(std::as_const(data_));
   }
 
  private:
-  static Result<void> add_source(Output& output, const CheckpointTensor& tensor, size_t place) {
-    constexpr size_t kMaxExperts = 4096;
-    if (place >= kMaxExperts) {
-      return invalid_argument(
-          fmt::format("tensor {}: an expert beyond the limit of {}", tensor.name, kMaxExperts));
+  static Result<void> append(Output& output, const FoundWeight& part, DType dtype) {
+    const Shape& shape = part.spec().shape;
+    CHECK(shape.rank() == 2 && output.shape.rank() == 2 && shape[1] == output.shape[1]);
+    if (dtype != output.dtype) {
+      return Error{ErrorCode::kUnsupported,
+                   fmt::format("tensor {} in {}: the rows before it in {} are in {}",
+                               part.spec().name, format_traits(dtype).name, output.name.name,
+                               format_traits(output.dtype).name)};
     }
-    if (output.sources.size() <= place) output.sources.resize(place + 1);
-    if (output.sources[place] != nullptr || tensor.shape != output.shape) {
-      return invalid_argument(fmt::format("tensor {}: a second one for {}, or of another shape",
-                                          tensor.name, output.name.name));
-    }
-    output.sources[place] = &tensor;
+    output.shape = {output.shape[0] + shape[0], shape[1]};
+    output.parts.push_back(part);
     return {};
   }
 
@@ -174,23 +142,26 @@ class Quantizer {
   const Checkpoint& checkpoint_;
   const GgufArchitecture& architecture_;
   const ModelConfig& config_;
+  std::vector<WeightSpec> specs_;  // those of the outputs' parts
   std::vector<Output> outputs_;
-  int64_t num_left_out_ = 0;
-  Buffer scratch_;
+  size_t num_left_out_ = 0;
+  FoundWeight::Scratch scratch_;
   std::vector<std::byte> data_;
   ThreadPool pool_{usable_cores()};
   std::vector<std::vector<float>> values_ =
       std::vector<std::vector<float>>(static_cast<size_t>(pool_.num_threads()));  // by worker
 };
 
-Result<DType> wanted_dtype(const std::string& name) {
-  auto dtype = parse_dtype(name);
+// "auto", as when a model is loaded, keeps what is quantized.
+Result<WeightFormat> wanted_format(const std::string& name, const Checkpoint& checkpoint) {
+  if (name == "auto") return choose_weight_format("auto", "none", checkpoint);
+  const auto dtype = parse_dtype(name);
   if (dtype.ok() && format_traits(*dtype).encode != nullptr &&
       format_traits(*dtype).gguf_type >= 0) {
-    return dtype;
+    return WeightFormat{.matrix = *dtype};
   }
   return invalid_argument(
-      fmt::format("type: '{}' is not one of f32, bf16, f16, q8_0, q4_0, q4_1, "
+      fmt::format("type: '{}' is not one of auto, f32, bf16, f16, q8_0, q4_0, q4_1, "
                   "q5_0, q5_1, q4_k, q6_k, mxfp4",
                   name));
 }
@@ -219,9 +190,9 @@ Result<void> check_output(const Checkpoint& checkpoint, const std::string& outpu
 
 Result<void> quantize(const QuantizeOptions& options) {
   if (options.input.empty()) return invalid_argument("quantize: IN is empty");
-  ASSIGN_OR_RETURN(const DType dtype, wanted_dtype(options.type));
   ASSIGN_OR_RETURN(const ModelSource source, resolve_model(options.input));
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(source.path));
+  ASSIGN_OR_RETURN(const WeightFormat format, wanted_format(options.type, checkpoint));
   RETURN_IF_ERROR(check_output(checkpoint, options.output));
   auto config = parse_model_config(checkpoint.config_json());
   if (!config.ok()) {
@@ -236,7 +207,7 @@ Result<void> quantize(const QuantizeOptions& options) {
   GgufWriter writer;
   RETURN_IF_ERROR(add_gguf_metadata(checkpoint, *architecture, *config, writer));
   Quantizer quantizer(checkpoint, *architecture, *config);
-  RETURN_IF_ERROR(quantizer.plan(dtype));
+  RETURN_IF_ERROR(quantizer.plan(format));
   const std::vector<Output>& outputs = quantizer.outputs();
   for (const Output& output : outputs) {
     writer.add_tensor(output.name.name, output.shape, output.dtype);
@@ -250,14 +221,15 @@ Result<void> quantize(const QuantizeOptions& options) {
   }));
   std::error_code ignored;
   const auto size = std::filesystem::file_size(options.output, ignored);
-  std::fprintf(stderr, "%s\n",
-               fmt::format("{}: {} tensors, {}{}", options.output, outputs.size() + rope.size(),
-                           format_bytes(static_cast<int64_t>(size)),
-                           quantizer.num_left_out() == 0
-                               ? ""
-                               : fmt::format("; {} tensors that GGUF has no name for are left out",
-                                             quantizer.num_left_out()))
-                   .c_str());
+  std::fprintf(
+      stderr, "%s\n",
+      fmt::format("{}: {} tensors, {}{}", options.output, outputs.size() + rope.size(),
+                  format_bytes(static_cast<int64_t>(size)),
+                  quantizer.num_left_out() == 0
+                      ? ""
+                      : fmt::format("; {} tensors that the model does not use are left out",
+                                    quantizer.num_left_out()))
+          .c_str());
   return {};
 }
 

@@ -18,8 +18,7 @@ constexpr std::array<GgufArchitecture, 11> kArchitectures = {{
     {.name = "llama",
      .architecture = "MixtralForCausalLM",
      .model_type = "mixtral",
-     .interleaved_heads = true,
-     .router = "block_sparse_moe.gate"},
+     .interleaved_heads = true},
     {.name = "qwen2", .architecture = "Qwen2ForCausalLM", .model_type = "qwen2"},
     {.name = "qwen3", .architecture = "Qwen3ForCausalLM", .model_type = "qwen3"},
     {.name = "qwen3moe", .architecture = "Qwen3MoeForCausalLM", .model_type = "qwen3_moe"},
@@ -42,10 +41,7 @@ constexpr std::array<GgufArchitecture, 11> kArchitectures = {{
      .architecture = "SmolLM3ForCausalLM",
      .model_type = "smollm3",
      .interleaved_heads = true},
-    {.name = "gpt-oss",
-     .architecture = "GptOssForCausalLM",
-     .model_type = "gpt_oss",
-     .router = "mlp.router"},
+    {.name = "gpt-oss", .architecture = "GptOssForCausalLM", .model_type = "gpt_oss"},
 }};
 
 struct NamePair {
@@ -67,7 +63,7 @@ Names layer_names(const GgufArchitecture& architecture) {
       {"attn_k", "self_attn.k_proj"},         {"attn_v", "self_attn.v_proj"},
       {"attn_output", "self_attn.o_proj"},    {"attn_q_norm", "self_attn.q_norm"},
       {"attn_k_norm", "self_attn.k_norm"},    {"ffn_down", "mlp.down_proj"},
-      {"ffn_gate_inp", architecture.router},  {"ffn_gate_exps", "mlp.experts.gate_proj"},
+      {"ffn_gate_inp", "mlp.gate"},           {"ffn_gate_exps", "mlp.experts.gate_proj"},
       {"ffn_up_exps", "mlp.experts.up_proj"}, {"ffn_down_exps", "mlp.experts.down_proj"},
   };
   if (architecture.model_type == "phi3") {
@@ -86,6 +82,13 @@ Names layer_names(const GgufArchitecture& architecture) {
   }
   return names;
 }
+
+// Parameters that are rows of one tensor, in the order of their rows.
+constexpr std::array<NamePair, 5> kPhi3Parts = {{{"attn_qkv", "self_attn.q_proj"},
+                                                 {"attn_qkv", "self_attn.k_proj"},
+                                                 {"attn_qkv", "self_attn.v_proj"},
+                                                 {"ffn_up", "mlp.gate_proj"},
+                                                 {"ffn_up", "mlp.up_proj"}}};
 
 GgufFix fix_of(const GgufArchitecture& architecture, std::string_view gguf_name) {
   if (architecture.interleaved_heads) {
@@ -161,8 +164,8 @@ Result<const GgufArchitecture*> find_gguf_architecture(std::string_view name, bo
 }
 
 const GgufArchitecture* gguf_architecture_of(std::string_view architecture) {
-  // Its weights and keys are Llama's.
   if (architecture == "MistralForCausalLM") architecture = "LlamaForCausalLM";
+  if (architecture == "Gemma3ForConditionalGeneration") architecture = "Gemma3ForCausalLM";
   for (const GgufArchitecture& known : kArchitectures) {
     if (known.architecture == architecture) return &known;
   }
@@ -214,7 +217,11 @@ std::optional<GgufTensorName> to_gguf_name(const GgufArchitecture& architecture,
   }
   const auto ending = take_ending(part);
   if (!ending) return std::nullopt;
-  for (const NamePair& pair : layer_names(architecture)) {
+  Names names = layer_names(architecture);
+  if (architecture.model_type == "phi3") {
+    names.insert(names.begin(), kPhi3Parts.begin(), kPhi3Parts.end());
+  }
+  for (const NamePair& pair : names) {
     if (pair.hugging_face == part) {
       return found(fmt::format("{}{}.{}{}", kGgufLayer, layer->number, pair.gguf, *ending));
     }

@@ -30,12 +30,12 @@ struct GgufArchitecture {
   bool interleaved_heads = false;
   bool unit_added_norms = false;
   bool sandwich_norms = false;  // norms behind attention and feed-forward, too
-  std::string_view router = "mlp.gate";
 };
 
 // kUnsupported, listing what is known. `has_experts` tells Mixtral from Llama.
 Result<const GgufArchitecture*> find_gguf_architecture(std::string_view name, bool has_experts);
-// The entry whose config.json spelling this is; null when there is none.
+// The entry for a model of this config.json spelling, whose weights and keys may be another's:
+// Mistral's are Llama's, and the text of a multimodal Gemma 3 is Gemma 3. Null when there is none.
 const GgufArchitecture* gguf_architecture_of(std::string_view architecture);
 
 // A tensor in Hugging Face's spelling, and what has to be undone.
@@ -46,7 +46,9 @@ struct GgufTensorName {
 // Empty for names that this architecture does not have.
 std::optional<GgufTensorName> from_gguf_name(const GgufArchitecture& architecture,
                                              std::string_view name);
-// The inverse; the fix is what has to be done.
+// The tensor that holds the parameter `name` of a model (model/weights.h); the fix is what has to
+// be done. Of some architectures several parameters are the rows of one tensor, one after another:
+// q, k and v of Phi-3, and its gate and up.
 std::optional<GgufTensorName> to_gguf_name(const GgufArchitecture& architecture,
                                            std::string_view name);
 

@@ -33,7 +33,7 @@ TEST(GgufArchitecture, NamesGoThereAndBack) {
             "model.layers.2.mlp.experts.gate_proj.weight"},
            {"gpt-oss", "blk.2.attn_sinks.weight", "model.layers.2.self_attn.sinks"},
            {"gpt-oss", "blk.2.ffn_down_exps.bias", "model.layers.2.mlp.experts.down_proj.bias"},
-           {"gpt-oss", "blk.2.ffn_gate_inp.bias", "model.layers.2.mlp.router.bias"},
+           {"gpt-oss", "blk.2.ffn_gate_inp.bias", "model.layers.2.mlp.gate.bias"},
            {"gpt-oss", "blk.2.post_attention_norm.weight",
             "model.layers.2.post_attention_layernorm.weight"},
        }) {
@@ -45,6 +45,17 @@ TEST(GgufArchitecture, NamesGoThereAndBack) {
     EXPECT_EQ(back->name, c.gguf);
     EXPECT_EQ(back->fix, there->fix);
   }
+}
+
+TEST(GgufArchitecture, PartsOfAFusedMatrixHaveItsName) {
+  for (const char* part : {"q_proj", "k_proj", "v_proj"}) {
+    const std::string name = std::string("model.layers.3.self_attn.") + part + ".weight";
+    EXPECT_EQ(to_gguf_name(known("phi3"), name)->name, "blk.3.attn_qkv.weight");
+  }
+  EXPECT_EQ(to_gguf_name(known("phi3"), "model.layers.3.mlp.gate_proj.weight")->name,
+            "blk.3.ffn_up.weight");
+  EXPECT_EQ(to_gguf_name(known("qwen2"), "model.layers.3.self_attn.q_proj.weight")->name,
+            "blk.3.attn_q.weight");
 }
 
 TEST(GgufArchitecture, ExpertsOfOldMixtralFilesKeepTheirNumbers) {
@@ -85,6 +96,7 @@ TEST(GgufArchitecture, UnknownOnesAreRefusedWithThoseThatAreKnown) {
   EXPECT_NE(found.error().message.find("\"mamba\" is not known; known are: llama, qwen2"),
             std::string::npos);
   EXPECT_EQ(gguf_architecture_of("MistralForCausalLM")->name, "llama");
+  EXPECT_EQ(gguf_architecture_of("Gemma3ForConditionalGeneration")->name, "gemma3");
   EXPECT_EQ(gguf_architecture_of("MambaForCausalLM"), nullptr);
 }
 
