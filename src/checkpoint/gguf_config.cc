@@ -284,6 +284,66 @@ Json make_config(Keys& keys, const GgufArchitecture& architecture, const Sizes& 
   return config;
 }
 
+// The keys that `pagoda quantize` writes beside the config.json they come from.
+struct KeyPair {
+  const char* gguf;
+  const char* config;
+};
+constexpr KeyPair kCounts[] = {{"block_count", "num_hidden_layers"},
+                               {"context_length", "max_position_embeddings"},
+                               {"embedding_length", "hidden_size"},
+                               {"feed_forward_length", "intermediate_size"},
+                               {"attention.head_count", "num_attention_heads"},
+                               {"attention.head_count_kv", "num_key_value_heads"},
+                               {"attention.key_length", "head_dim"},
+                               {"vocab_size", "vocab_size"},
+                               {"expert_count", "num_local_experts"},
+                               {"expert_count", "num_experts"},
+                               {"expert_used_count", "num_experts_per_tok"},
+                               {"expert_feed_forward_length", "moe_intermediate_size"}};
+constexpr KeyPair kReals[] = {{"attention.layer_norm_rms_epsilon", "rms_norm_eps"},
+                              {"rope.freq_base", "rope_theta"}};
+
+// A file edited in one of the two spellings is not the model of either. What is no number in the
+// config.json is left to its parser.
+Result<void> check_own_config(Keys& keys, const std::string& own) {
+  const auto parsed = parse_json(own, {.max_bytes = size_t{1} << 20});
+  if (!parsed.ok() || !parsed->is_object()) return {};
+  const auto text = parsed->find("text_config");
+  const Json& config = text != parsed->end() && text->is_object() ? *text : *parsed;
+  const auto contradicts = [&](const KeyPair& pair, double value) {
+    return invalid_argument(fmt::format(
+        "{}: metadata \"{}\" is {}, but \"{}\" in \"{}\" is {}", keys.path(), keys.full(pair.gguf),
+        value, pair.config, kGgufConfigKey, dump_json(config[pair.config]).substr(0, 80)));
+  };
+  // Where a newer spelling is there too, the older one is not looked at.
+  const auto superseded = [&](std::string_view key) {
+    return (key == "num_experts" && config.contains("num_local_experts")) ||
+           (key == "rope_theta" && config.contains("rope_parameters"));
+  };
+  for (const KeyPair& pair : kCounts) {
+    if (superseded(pair.config)) continue;
+    const auto theirs = config.find(pair.config);
+    if (theirs == config.end() || !theirs->is_number()) continue;
+    const auto value = keys.count(pair.gguf);
+    RETURN_IF_ERROR(keys.status());
+    if (value && *theirs != Json(*value)) return contradicts(pair, static_cast<double>(*value));
+  }
+  for (const KeyPair& pair : kReals) {
+    if (superseded(pair.config)) continue;
+    const auto theirs = config.find(pair.config);
+    if (theirs == config.end() || !theirs->is_number()) continue;
+    const auto value = keys.real(pair.gguf);
+    RETURN_IF_ERROR(keys.status());
+    // The file has it in f32.
+    const double wanted = theirs->get<double>();
+    if (value && !(std::fabs(*value - wanted) <= 1e-6 * std::fabs(wanted))) {
+      return contradicts(pair, *value);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<GgufConfig> read_gguf_config(std::span<const GgufFile> files) {
@@ -311,6 +371,8 @@ Result<GgufConfig> read_gguf_config(std::span<const GgufFile> files) {
   result.num_kv_heads = sizes.kv_heads;
   ASSIGN_OR_RETURN(const auto own, first.text(kGgufConfigKey));
   if (own) {
+    RETURN_IF_ERROR(keys.status());
+    RETURN_IF_ERROR(check_own_config(keys, *own));
     result.json = *own;
   } else {
     result.json = dump_json(make_config(keys, *result.architecture, sizes));

@@ -13,7 +13,7 @@
 namespace pagoda {
 
 // The key under which `pagoda quantize` keeps a model's own config.json. It is taken as it is: the
-// keys of GGUF cannot express all of it.
+// keys of GGUF cannot express all of it. Those beside it that can must say the same.
 inline constexpr std::string_view kGgufConfigKey = "pagoda.config_json";
 
 struct GgufConfig {
@@ -29,7 +29,8 @@ struct GgufConfig {
 // of Gemma's queries, normalised experts) is what llama.cpp takes. Rotary factors of a tensor
 // become "llama3" where they are those of Llama 3.1 and later, and else "longrope". kUnsupported
 // for an architecture that is not known or layers that differ; kInvalidArgument naming file, key or
-// tensor for what is missing, of another type or out of range. REQUIRES: files is not empty.
+// tensor for what is missing, of another type or out of range, or both values where a key and
+// kGgufConfigKey contradict each other. REQUIRES: files is not empty.
 Result<GgufConfig> read_gguf_config(std::span<const GgufFile> files);
 
 }  // namespace pagoda

@@ -214,5 +214,33 @@ TEST(GgufConfig, MissingAndWrongKeysAreNamed) {
   EXPECT_NE(error(deep).find("2000 is not in [1, 1024]"), std::string::npos);
 }
 
+TEST(GgufConfig, KeysThatContradictAModelsOwnConfigAreRefusedWithBothValues) {
+  struct Case {
+    const char* own;
+    const char* message;  // nullptr: the same
+  };
+  for (const Case& c : {
+           Case{R"({"num_hidden_layers": 2, "hidden_size": 8, "rms_norm_eps": 0.5})", nullptr},
+           {R"({"text_config": {"num_hidden_layers": 2}, "num_hidden_layers": 9})", nullptr},
+           {R"({"num_hidden_layers": "two", "hidden_size": null})", nullptr},
+           {R"({"rms_norm_eps": 0.50000001})", nullptr},
+           {R"({"num_hidden_layers": 3})",
+            "\"llama.block_count\" is 2, but \"num_hidden_layers\" in \"pagoda.config_json\" is 3"},
+           {R"({"text_config": {"hidden_size": 16}})",
+            "\"llama.embedding_length\" is 8, but \"hidden_size\""},
+           {R"({"num_attention_heads": 2.5})", "\"num_attention_heads\""},
+           {R"({"rms_norm_eps": 0.25})", "is 0.5, but \"rms_norm_eps\""},
+           {R"({"max_position_embeddings": 1e400})", nullptr},
+       }) {
+    TestGguf gguf = basic("llama");
+    gguf.text(kGgufConfigKey, c.own);
+    const auto config = read(gguf);
+    ASSERT_EQ(config.ok(), c.message == nullptr) << c.own;
+    if (config.ok()) continue;
+    EXPECT_EQ(config.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(config.error().message.find(c.message), std::string::npos) << config.error().message;
+  }
+}
+
 }  // namespace
 }  // namespace pagoda
