@@ -1,7 +1,9 @@
 // Laying out and writing GGUF files.
 #include "checkpoint/gguf_writer.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -37,36 +39,55 @@ struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
 
-// Writes to a file beside the wanted one, which it becomes at the end. Removed when dropped before.
+// A file that becomes the wanted one when all is written. Until then it has no name, so that
+// nothing is left of it however the program ends. Where files without a name are not provided
+// (O_TMPFILE; some network file systems) it is "PATH.part", which is removed when dropped before.
 class NewFile {
  public:
   explicit NewFile(const std::string& path) : path_(path), part_(path + ".part") {}
   ~NewFile() {
-    if (done_) return;
     file_.reset();
-    std::error_code ignored;
-    std::filesystem::remove(part_, ignored);
+    if (has_part_) ::unlink(part_.c_str());
   }
   NewFile(const NewFile&) = delete;
   NewFile& operator=(const NewFile&) = delete;
 
   Result<void> open() {
-    file_.reset(std::fopen(part_.c_str(), "wb"));
-    return file_ ? Result<void>() : failed("cannot be created");
+    const auto folder = std::filesystem::path(path_).parent_path();
+    int descriptor = -1;
+    // Without /proc there is no way to name it later.
+    if (::access("/proc/self/fd", X_OK) == 0) {
+      descriptor =
+          ::open(folder.empty() ? "." : folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    }
+    if (descriptor < 0) {
+      descriptor = ::open(part_.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0666);
+      has_part_ = descriptor >= 0;
+    }
+    if (descriptor < 0) return failed("cannot be created");
+    file_.reset(::fdopen(descriptor, "wb"));
+    if (file_) return {};
+    ::close(descriptor);
+    return failed("cannot be created");
   }
   Result<void> write(const void* data, size_t num_bytes) {
     if (num_bytes == 0 || std::fwrite(data, 1, num_bytes, file_.get()) == num_bytes) return {};
     return failed("cannot be written");
   }
   Result<void> finish() {
-    if (std::fclose(file_.release()) != 0) return failed("cannot be written");
-    std::error_code error;
-    std::filesystem::rename(part_, path_, error);
-    if (error) {
-      return Error{ErrorCode::kInternal,
-                   fmt::format("{}: cannot be replaced: {}", path_, error.message())};
+    if (std::fflush(file_.get()) != 0) return failed("cannot be written");
+    if (!has_part_) {
+      const std::string self = fmt::format("/proc/self/fd/{}", ::fileno(file_.get()));
+      // What a killed program has left.
+      ::unlink(part_.c_str());
+      if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, part_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+        return failed("cannot be created");
+      }
+      has_part_ = true;
     }
-    done_ = true;
+    if (std::fclose(file_.release()) != 0) return failed("cannot be written");
+    if (std::rename(part_.c_str(), path_.c_str()) != 0) return failed("cannot be renamed");
+    has_part_ = false;
     return {};
   }
 
@@ -79,7 +100,7 @@ class NewFile {
 
   std::string path_, part_;
   std::unique_ptr<std::FILE, CloseFile> file_;
-  bool done_ = false;
+  bool has_part_ = false;  // the file has a name, that of the part
 };
 
 }  // namespace

@@ -32,9 +32,10 @@ class GgufWriter {
   // REQUIRES: a dtype that GGUF has, rank 1 to 4, rows of whole blocks.
   void add_tensor(std::string_view name, const Shape& shape, DType dtype);
 
-  // Writes `path`, replacing it only when all is written. `data` gives the bytes of each tensor in
-  // the order of add_tensor(); they are used before the next call. Errors: those of `data`, and
-  // kInternal with the system's reason, naming the file.
+  // Writes `path`, replacing it only when all is written; nothing is left beside it when the
+  // program is killed before, where the file system has files without names (O_TMPFILE). `data`
+  // gives the bytes of each tensor in the order of add_tensor(); they are used before the next
+  // call. Errors: those of `data`, and kInternal with the system's reason, naming the file.
   Result<void> write(const std::string& path,
                      const std::function<Result<std::span<const std::byte>>(size_t index)>& data);
 

@@ -1,7 +1,9 @@
 // What is written is what is read.
 #include "checkpoint/gguf_writer.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -75,6 +77,42 @@ TEST(GgufWriter, AFailedWriteLeavesNothingAndKeepsTheOldFile) {
   EXPECT_EQ(read_text_file(folder.path("m.gguf"), 100).value(), "old");
   EXPECT_FALSE(std::filesystem::exists(folder.path("m.gguf.part")));
   EXPECT_FALSE(writer.write(folder.path("none/m.gguf"), nullptr).ok());
+}
+
+std::vector<std::string> names_in(const std::string& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    names.push_back(entry.path().filename().string());
+  }
+  return names;
+}
+
+// Whether the file system of the tests has files without names.
+bool has_nameless_files(const std::string& folder) {
+  const int descriptor = ::open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+  if (descriptor >= 0) ::close(descriptor);
+  return descriptor >= 0;
+}
+
+TEST(GgufWriter, AFileHasNoNameBeforeAllIsWritten) {
+  const TestFolder folder;
+  const bool nameless = has_nameless_files(folder.path());
+  // As a killed program may have left it on a file system that has no such files.
+  folder.write("m.gguf.part", "stale");
+  GgufWriter writer;
+  writer.add_tensor("v", {3}, DType::kF32);
+  const std::string data(12, 'v');
+  const auto written =
+      writer.write(folder.path("m.gguf"), [&](size_t) -> Result<std::span<const std::byte>> {
+        if (nameless) {
+          EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"m.gguf.part"});
+          EXPECT_EQ(read_text_file(folder.path("m.gguf.part"), 100).value(), "stale");
+        }
+        return std::as_bytes(std::span<const char>(data));
+      });
+  ASSERT_TRUE(written.ok()) << written.error().message;
+  EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"m.gguf"});
+  EXPECT_TRUE(GgufFile::open(folder.path("m.gguf")).ok());
 }
 
 }  // namespace
