@@ -4,35 +4,28 @@
 #include <fmt/core.h>
 
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
 #include <utility>
 
 #include "base/json.h"
+#include "checkpoint/read_only_file.h"
 #include "text/sentencepiece_model.h"
 
 namespace pagoda {
 namespace {
 
 // The largest tokenizer.json in use is some 35 MB.
-constexpr uintmax_t kMaxFileBytes = uintmax_t{256} << 20;
+constexpr int64_t kMaxFileBytes = int64_t{256} << 20;
 
-// nullopt when there is no such file.
+// nullopt when there is nothing of this name. A folder, a link to nothing and what cannot be read
+// are errors: they stand where someone meant a file to be.
 Result<std::optional<std::string>> read_text(const std::filesystem::path& path) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) return std::optional<std::string>();
-  const uintmax_t size = std::filesystem::file_size(path, error);
-  if (error || size > kMaxFileBytes) {
-    return Error{ErrorCode::kTooLarge, fmt::format("{}: {} bytes, over the limit of {}",
-                                                   path.string(), size, kMaxFileBytes)};
-  }
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file) return Error{ErrorCode::kNotFound, path.string() + ": cannot be read"};
-  return std::optional<std::string>(std::move(text).str());
+  std::error_code ignored;
+  const auto type = std::filesystem::symlink_status(path, ignored).type();
+  if (type == std::filesystem::file_type::not_found) return std::optional<std::string>();
+  ASSIGN_OR_RETURN(std::string text, read_text_file(path.string(), kMaxFileBytes));
+  return std::optional<std::string>(std::move(text));
 }
 
 Error in_file(const std::filesystem::path& path, const Error& error) {

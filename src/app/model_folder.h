@@ -28,8 +28,9 @@ Result<std::shared_ptr<const Tokenizer>> read_tokenizer(const std::string& path)
 
 // Reads the tokenizer, tokenizer_config.json, chat_template.jinja and generation_config.json (only
 // the first is required). `config_eos_ids` are config.json's, used when generation_config.json has
-// none. `template_file`, when not empty, replaces the folder's template. Errors name the file:
-// kNotFound, kInvalidArgument, kUnsupported.
+// none. `template_file`, when not empty, replaces the folder's template. Only what is not there
+// counts as absent: a folder of that name or a file that cannot be read is an error. Errors name
+// the file: kNotFound, kInvalidArgument, kUnsupported, kTooLarge, kInternal.
 Result<ModelFolder> read_model_folder(const std::string& folder,
                                       const std::vector<int32_t>& config_eos_ids,
                                       const std::string& template_file);
