@@ -7,8 +7,6 @@
 #include <chrono>
 #include <ctime>
 #include <filesystem>
-#include <map>
-#include <span>
 #include <system_error>
 #include <utility>
 
@@ -16,6 +14,7 @@
 #include "app/commands.h"
 #include "app/model_files.h"
 #include "app/model_source.h"
+#include "app/quantization_cache.h"
 #include "backend/cpu/cpu_backend.h"
 #include "base/env.h"
 #include "base/system_memory.h"
@@ -66,14 +65,6 @@ int64_t planned_request_bytes(const EngineOptions& options) {
 // of the sequence that holds it the hash, the block's number and the tokens, in two copies.
 int64_t table_bytes_per_block(int32_t block_size) {
   return 256 + int64_t{3 * sizeof(TokenId)} * block_size;
-}
-
-// Empty: converted matrices are not kept.
-std::string quantization_cache_folder(const EngineOptions& options) {
-  if (options.quantization_cache_dir) return *options.quantization_cache_dir;
-  if (const auto caches = env_value("XDG_CACHE_HOME")) return *caches + "/pagoda";
-  const auto home = env_value("HOME");
-  return home ? *home + "/.cache/pagoda" : "";
 }
 
 // `makes_blocks`: its blocks are in memory too, in q8_0 at most.
@@ -191,66 +182,13 @@ Result<void> check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& con
                   tokenizer.vocab_size() - 1, config.vocab_size));
 }
 
-// Names, sizes and times of the checkpoint's files: reading gigabytes to hash them would cost more
-// than caches save.
-std::string files_of(const Checkpoint& checkpoint) {
-  std::map<std::string, std::string> files;
-  std::error_code error;
-  const auto add = [&](const std::filesystem::directory_entry& entry) {
-    if (!entry.is_regular_file(error)) return;
-    files[entry.path().filename().string()] = fmt::format(
-        "{} {}", entry.file_size(error), entry.last_write_time(error).time_since_epoch().count());
-  };
-  if (checkpoint.gguf() != nullptr) {
-    for (const GgufFile& file : checkpoint.gguf_files()) {
-      add(std::filesystem::directory_entry(file.path(), error));
-    }
-  } else {
-    for (const auto& entry : std::filesystem::directory_iterator(checkpoint.path(), error)) {
-      add(entry);
-    }
-  }
-  std::string text;
-  for (const auto& [name, what] : files) text += name + " " + what + "\n";
-  return text;
-}
-
 // What the content of a cached block depends on besides its tokens.
 std::string cache_fingerprint(const Checkpoint& checkpoint, const EngineOptions& options,
                               const Backend& backend, const Decisions& decided) {
   return fmt::format("{} {} {} {} {} {} {}\n", program_commit(), backend.name(),
                      format_name(decided.format), format_traits(decided.runner.kv_dtype).name,
                      options.block_size, decided.weight_bytes, decided.long_rope ? "long" : "") +
-         files_of(checkpoint);
-}
-
-// What converted matrices depend on. The number is that of the encoders: one that makes other
-// blocks needs another.
-std::string quantization_key(const Checkpoint& checkpoint, const WeightFormat& format) {
-  std::string header = checkpoint.config_json();
-  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
-    header += fmt::format("{} {} {} {} {}\n", tensor.name, tensor.dtype_name,
-                          to_string(tensor.shape), tensor.file_idx, tensor.file_offset);
-  }
-  std::error_code error;
-  const std::filesystem::path path = std::filesystem::absolute(checkpoint.path(), error);
-  return fmt::format("1 {}\n{}\n{:016x}\n", format_name(format), path.lexically_normal().string(),
-                     checksum64(std::as_bytes(std::span(header.data(), header.size())))) +
-         files_of(checkpoint);
-}
-
-// Null when nothing is converted, or converted matrices are not kept.
-std::unique_ptr<QuantizedCache> open_quantized_cache(const EngineOptions& options,
-                                                     const Checkpoint& checkpoint,
-                                                     const WeightFormat& format,
-                                                     const ProgressLine& progress) {
-  const std::string folder = quantization_cache_folder(options);
-  if (!options.quantization || folder.empty()) return nullptr;
-  auto cache =
-      QuantizedCache::open({.folder = folder, .key = quantization_key(checkpoint, format)});
-  if (cache.ok()) return std::move(cache).value();
-  progress("  note: " + cache.error().message);
-  return nullptr;
+         checkpoint_files(checkpoint);
 }
 
 Result<std::unique_ptr<DiskBlockStore>> open_block_store(const EngineOptions& options,
@@ -272,15 +210,15 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const Checkpoint& checkpoint,
                                                  const Decisions& decided, Backend& backend,
                                                  PhaseClock& clock, const ProgressLine& progress) {
   LoadCallbacks callbacks;
-  const auto cache = open_quantized_cache(options, checkpoint, decided.format, progress);
+  callbacks.note = [&progress](const std::string& note) { progress("  note: " + note); };
+  const auto cache = open_quantized_cache(options, checkpoint, decided.format, callbacks.note);
   const bool from_cache = cache != nullptr && cache->has_file();
   callbacks.quantized = cache.get();
-  callbacks.note = [&progress](const std::string& note) { progress("  note: " + note); };
   ASSIGN_OR_RETURN(std::unique_ptr<Model> model,
                    load_model(checkpoint, config, decided.format, backend, callbacks));
   if (cache != nullptr) {
     cache->publish();
-    if (!cache->note().empty()) progress("  note: " + cache->note());
+    if (!cache->note().empty()) callbacks.note(cache->note());
   }
   clock.done(fmt::format("weights: {} packed{}", format_bytes(model->weight_bytes()),
                          from_cache ? ", quantized at an earlier start" : ""));

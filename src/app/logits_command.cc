@@ -14,6 +14,7 @@
 
 #include "app/commands.h"
 #include "app/model_source.h"
+#include "app/quantization_cache.h"
 #include "backend/cpu/cpu_backend.h"
 #include "backend/kv_cache.h"
 #include "base/env.h"
@@ -142,7 +143,17 @@ Result<void> print_logits(const LogitsOptions& options) {
   const std::string dtype = engine.dtype ? std::string(format_traits(*engine.dtype).name) : "auto";
   ASSIGN_OR_RETURN(const WeightFormat format,
                    choose_weight_format(dtype, quantization_name(engine), checkpoint));
-  ASSIGN_OR_RETURN(const auto model, load_model(checkpoint, config, format, *backend));
+  LoadCallbacks callbacks;
+  callbacks.note = [](const std::string& note) {
+    std::fprintf(stderr, "note: %s\n", note.c_str());
+  };
+  const auto converted = open_quantized_cache(engine, checkpoint, format, callbacks.note);
+  callbacks.quantized = converted.get();
+  ASSIGN_OR_RETURN(const auto model, load_model(checkpoint, config, format, *backend, callbacks));
+  if (converted != nullptr) {
+    converted->publish();
+    if (!converted->note().empty()) callbacks.note(converted->note());
+  }
   ASSIGN_OR_RETURN(KvCache cache,
                    make_cache(config, engine.kv_cache_dtype.value_or(usual_kv_dtype(format)),
                               engine.block_size, ids.size()));

@@ -438,3 +438,34 @@ def test_random_damage_never_crashes_the_program(model_copy):
         files[which].write_bytes(originals[which])
         assert done.returncode in (0, 1), done.stderr[-2000:]
         harness.assert_no_disaster(done.stderr)
+
+
+@pytest.mark.parametrize("name", ["generation_config.json", "tokenizer_config.json", "chat_template.jinja"])
+def test_what_stands_in_a_small_files_place_is_no_absent_file(name, tmp_path):
+    def make_folder(path):
+        path.mkdir()
+
+    def make_dangling_link(path):
+        path.symlink_to(tmp_path / "nowhere")
+
+    for number, make in enumerate((make_folder, os.mkfifo, make_dangling_link)):
+        model = tmp_path / str(number)
+        shutil.copytree(harness.MODEL, model)
+        (model / name).unlink(missing_ok=True)
+        make(model / name)
+        run = ("run", "--raw", "-p", "hello", "--max-tokens", "1", model)
+        assert_fails_clearly(run_pagoda(*run), name)
+        os.rename(model / name, tmp_path / f"{number}.aside")
+        assert run_pagoda(*run).returncode == 0
+
+
+def test_logits_keep_converted_matrices_in_the_folder_given(tmp_path):
+    cache = tmp_path / "cache"
+    arguments = ("logits", GOLDEN / "tied", "--ids", "1,2,3", "--quantization", "q8_0", "--quantization-cache-dir")
+    first = run_pagoda(*arguments, cache)
+    assert first.returncode == 0, first.stderr
+    kept = {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
+    assert len(kept) == 1
+    again = run_pagoda(*arguments, cache)
+    assert again.stdout == first.stdout == run_pagoda(*arguments, "none").stdout
+    assert {path.name for path in cache.iterdir()} == set(kept)
