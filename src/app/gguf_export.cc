@@ -51,6 +51,9 @@ class Keys {
     writer_.add_f32(full(key), static_cast<float>(value));
   }
   void text(std::string_view key, std::string_view value) { writer_.add_string(full(key), value); }
+  void flags(std::string_view key, const std::vector<int32_t>& values) {
+    writer_.add_bools(full(key), values);
+  }
 
  private:
   std::string full(std::string_view key) const { return fmt::format("{}.{}", prefix_, key); }
@@ -71,10 +74,14 @@ void add_sizes(const ModelConfig& c, Keys& keys) {
   keys.real("attention.layer_norm_rms_epsilon", double{c.rms_norm_eps});
 }
 
+// What llama.cpp multiplies "rope.scaling.attn_factor" with by itself.
+double implied_attention_factor(const RopeConfig& rope) {
+  return rope.type == RopeType::kYarn ? gguf_yarn_attention_factor(rope.factor) : 1.0;
+}
+
 void add_rope(const ModelConfig& c, Keys& keys) {
   const RopeConfig& rope = c.rope;
-  keys.count("rope.dimension_count",
-             static_cast<int32_t>(std::lround(rope.rotary_factor * c.head_size)));
+  keys.count("rope.dimension_count", rotary_size(rope, c.head_size));
   keys.real("rope.freq_base", rope.theta);
   if (c.sliding_rope) keys.real("rope.freq_base_swa", c.sliding_rope->theta);
   if (rope.type == RopeType::kLinear || rope.type == RopeType::kYarn) {
@@ -85,24 +92,38 @@ void add_rope(const ModelConfig& c, Keys& keys) {
     keys.real("rope.scaling.yarn_beta_fast", rope.beta_fast);
     keys.real("rope.scaling.yarn_beta_slow", rope.beta_slow);
   }
-  if (rope.type == RopeType::kLongRope) {
-    keys.real("rope.scaling.attn_factor", rope.attention_factor);
-  }
+  if (rope.type == RopeType::kLongRope) keys.text("rope.scaling.type", "longrope");
   if (rope.type == RopeType::kYarn || rope.type == RopeType::kLongRope) {
     keys.count("rope.scaling.original_context_length", rope.original_max_position_embeddings);
+    const double factor = rope.attention_factor / implied_attention_factor(rope);
+    if (std::fabs(factor - 1.0) > 1e-6) keys.real("rope.scaling.attn_factor", factor);
+  }
+}
+
+// The window, where layers have one, and which of them do.
+void add_windows(std::string_view prefix, const ModelConfig& c, Keys& keys) {
+  int32_t window = 0;
+  std::vector<int32_t> has_window;
+  for (int32_t l = 0; l < c.num_layers; ++l) {
+    window = std::max(window, c.layer(l).sliding_window);
+    has_window.push_back(c.layer(l).sliding_window > 0 ? 1 : 0);
+  }
+  if (window == 0) return;
+  keys.count("attention.sliding_window", window);
+  // For these two a reading program has a pattern of its own where the file has none.
+  const int32_t full_every = prefix == "gemma2" ? 2 : prefix == "gemma3" ? 6 : 0;
+  if (full_every == 0) return;
+  for (int32_t l = 0; l < c.num_layers; ++l) {
+    const bool usual = (l + 1) % full_every != 0;
+    if (usual != (has_window[static_cast<size_t>(l)] == 1)) {
+      return keys.flags("attention.sliding_window_pattern", has_window);
+    }
   }
 }
 
 // What single families have, under the names that llama.cpp's converter gives it.
 void add_family(const GgufArchitecture& architecture, const ModelConfig& c, Keys& keys) {
   const std::string_view type = architecture.model_type;
-  if (type == "phi3" || type == "gemma2" || type == "gemma3_text" || type == "gpt_oss") {
-    for (const LayerConfig& layer : c.layers) {
-      if (layer.sliding_window == 0) continue;
-      keys.count("attention.sliding_window", layer.sliding_window);
-      break;
-    }
-  }
   const auto cap = [&](std::string_view key, float value) {
     if (value > 0.0F) keys.real(key, double{value});
   };
@@ -226,6 +247,7 @@ Result<void> add_gguf_metadata(const Checkpoint& checkpoint, const GgufArchitect
   Keys keys(architecture.name, writer);
   add_sizes(config, keys);
   add_rope(config, keys);
+  add_windows(architecture.name, config, keys);
   add_family(architecture, config, keys);
   writer.add_string(kGgufConfigKey, dump_json(json));
   add_sampling(files.default_sampling, writer);

@@ -27,12 +27,12 @@ class Keys {
   std::string full(std::string_view key) const { return fmt::format("{}.{}", prefix_, key); }
   bool has(std::string_view key) const { return files_[0].find(full(key)) != nullptr; }
 
-  // A whole number in [1, limit]; an array is taken when all layers have the same.
-  std::optional<int64_t> count(std::string_view key, int64_t limit = kMaxCount) {
+  // A whole number in [low, limit]; an array is taken when all layers have the same.
+  std::optional<int64_t> count(std::string_view key, int64_t limit = kMaxCount, int64_t low = 1) {
     const std::string name = full(key);
     const GgufEntry* entry = files_[0].find(name);
     if (entry == nullptr) return std::nullopt;
-    if (entry->type != GgufType::kArray) return take(files_[0].integer(name, 1, limit));
+    if (entry->type != GgufType::kArray) return take(files_[0].integer(name, low, limit));
     const auto values = files_[0].integers(name, kMaxLayers);
     if (!values.ok()) return fail(values.error()), std::nullopt;
     if (values->empty() ||
@@ -41,9 +41,9 @@ class Keys {
                  fmt::format("{}: metadata \"{}\": layers that differ", path(), name)});
       return std::nullopt;
     }
-    if (values->front() < 1 || values->front() > limit) {
-      fail(invalid_argument(fmt::format("{}: metadata \"{}\": {} is not in [1, {}]", path(), name,
-                                        values->front(), limit)));
+    if (values->front() < low || values->front() > limit) {
+      fail(invalid_argument(fmt::format("{}: metadata \"{}\": {} is not in [{}, {}]", path(), name,
+                                        values->front(), low, limit)));
       return std::nullopt;
     }
     return values->front();
@@ -158,10 +158,12 @@ void add_rope(Keys& keys, const GgufArchitecture& architecture, const Sizes& siz
   const std::vector<float> short_factors = keys.vector("rope_factors_short.weight", turning);
   const std::string type = keys.text("rope.scaling.type").value_or("none");
   const double factor = keys.real("rope.scaling.factor").value_or(1.0);
+  const auto attention_factor = keys.real("rope.scaling.attn_factor");
   if (!long_factors.empty() && !short_factors.empty()) {
     config["original_max_position_embeddings"] = original;
     config["rope_scaling"] = {
         {"rope_type", "longrope"}, {"short_factor", short_factors}, {"long_factor", long_factors}};
+    if (attention_factor) config["rope_scaling"]["attention_factor"] = *attention_factor;
   } else if (!factors.empty()) {
     config["rope_scaling"] = as_llama3(factors, theta, turning)
                                  .value_or(Json{{"rope_type", "longrope"},
@@ -179,6 +181,10 @@ void add_rope(Keys& keys, const GgufArchitecture& architecture, const Sizes& siz
         {"beta_fast", keys.real("rope.scaling.yarn_beta_fast").value_or(32.0)},
         {"beta_slow", keys.real("rope.scaling.yarn_beta_slow").value_or(1.0)}};
     if (architecture.name == "gpt-oss") config["rope_scaling"]["truncate"] = false;
+    if (attention_factor) {
+      config["rope_scaling"]["attention_factor"] =
+          gguf_yarn_attention_factor(factor) * *attention_factor;
+    }
   } else if (type != "none" && type != "linear") {
     keys.fail(Error{ErrorCode::kUnsupported,
                     fmt::format("{}: metadata \"{}\": \"{}\" without its factors", keys.path(),
@@ -196,13 +202,48 @@ void copy_count(Keys& keys, const char* from, Json& config, const char* to) {
   if (value) config[to] = *value;
 }
 
+// "attention.sliding_window": 0 says that there is none.
+void add_window(Keys& keys, Json& config) {
+  const auto window = keys.count("attention.sliding_window", kMaxCount, 0);
+  if (window.value_or(0) > 0) config["sliding_window"] = *window;
+}
+
+// Gemma's layers with a window: all but each n-th, or as an array says; none without a window.
+void add_window_pattern(Keys& keys, const Sizes& sizes, int64_t full_every, Json& config) {
+  const std::string name = keys.full("attention.sliding_window_pattern");
+  const GgufEntry* entry = keys.file().find(name);
+  std::vector<int64_t> flags;
+  if (entry != nullptr && entry->type == GgufType::kArray) {
+    const auto values = keys.file().integers(name, kMaxLayers);
+    if (!values.ok()) return keys.fail(values.error());
+    if (values->size() < static_cast<size_t>(sizes.layers)) {
+      return keys.fail(
+          invalid_argument(fmt::format("{}: metadata \"{}\": {} layers, wanted {}", keys.path(),
+                                       name, values->size(), sizes.layers)));
+    }
+    flags = *values;
+  } else {
+    full_every = keys.count("attention.sliding_window_pattern").value_or(full_every);
+  }
+  Json types = Json::array();
+  for (int64_t l = 0; l < sizes.layers; ++l) {
+    const bool sliding =
+        flags.empty() ? (l + 1) % full_every != 0 : flags[static_cast<size_t>(l)] != 0;
+    const bool has_window = config.contains("sliding_window");
+    types.push_back(sliding && has_window ? "sliding_attention" : "full_attention");
+  }
+  config["layer_types"] = types;
+}
+
 // Gemma scales queries by head size, except in the largest model of each generation
 // (llama.cpp, llama-model.cpp: LLM_ARCH_GEMMA2, LLM_ARCH_GEMMA3).
-void add_gemma(Keys& keys, const Sizes& sizes, int64_t largest_layers, Json& config) {
+void add_gemma(Keys& keys, const Sizes& sizes, int64_t largest_layers, int64_t full_every,
+               Json& config) {
   config["hidden_activation"] = "gelu_pytorch_tanh";
   config["query_pre_attn_scalar"] =
       sizes.layers == largest_layers ? sizes.hidden / sizes.heads : sizes.head_size;
-  copy_count(keys, "attention.sliding_window", config, "sliding_window");
+  add_window(keys, config);
+  add_window_pattern(keys, sizes, full_every, config);
   copy_real(keys, "attn_logit_softcapping", config, "attn_logit_softcapping");
   copy_real(keys, "final_logit_softcapping", config, "final_logit_softcapping");
 }
@@ -210,12 +251,15 @@ void add_gemma(Keys& keys, const Sizes& sizes, int64_t largest_layers, Json& con
 void add_family(Keys& keys, const GgufArchitecture& architecture, const Sizes& sizes,
                 Json& config) {
   const std::string_view type = architecture.model_type;
-  if (type == "gemma2") add_gemma(keys, sizes, 46, config);
+  if (type == "gemma2") {
+    config["sliding_window"] = 4096;  // what llama.cpp takes when the file has none
+    add_gemma(keys, sizes, 46, 2, config);
+  }
   if (type == "gemma3_text") {
-    add_gemma(keys, sizes, 62, config);
+    add_gemma(keys, sizes, 62, 6, config);
     config["rope_local_base_freq"] = keys.real("rope.freq_base_swa").value_or(1e4);
   }
-  if (type == "phi3") copy_count(keys, "attention.sliding_window", config, "sliding_window");
+  if (type == "phi3") add_window(keys, config);
   if (type == "granite") {
     copy_real(keys, "attention.scale", config, "attention_multiplier");
     copy_real(keys, "embedding_scale", config, "embedding_multiplier");
@@ -345,6 +389,10 @@ Result<void> check_own_config(Keys& keys, const std::string& own) {
 }
 
 }  // namespace
+
+double gguf_yarn_attention_factor(double factor) {
+  return factor <= 1.0 ? 1.0 : 0.1 * std::log(factor) + 1.0;
+}
 
 Result<GgufConfig> read_gguf_config(std::span<const GgufFile> files) {
   CHECK(!files.empty());

@@ -16,6 +16,10 @@ namespace pagoda {
 // keys of GGUF cannot express all of it. Those beside it that can must say the same.
 inline constexpr std::string_view kGgufConfigKey = "pagoda.config_json";
 
+// What a reading program multiplies queries and keys with for yarn before it looks at
+// "rope.scaling.attn_factor", as llama.cpp and Transformers do where nothing else is said.
+double gguf_yarn_attention_factor(double factor);
+
 struct GgufConfig {
   std::string json;
   const GgufArchitecture* architecture = nullptr;  // static data

@@ -155,6 +155,54 @@ TEST(GgufConfig, ScalingOfRopeKeepsItsKind) {
   EXPECT_EQ(read(unknown).error().code, ErrorCode::kUnsupported);
 }
 
+TEST(GgufConfig, FactorsOfAttentionAreTakenFromTheFile) {
+  TestGguf yarn = basic("qwen2");
+  yarn.text("qwen2.rope.scaling.type", "yarn").f32("qwen2.rope.scaling.factor", 4.0F);
+  EXPECT_FALSE(config_of(yarn)["rope_scaling"].contains("attention_factor"));
+  yarn.f32("qwen2.rope.scaling.attn_factor", 0.5F);
+  EXPECT_NEAR(config_of(yarn)["rope_scaling"]["attention_factor"], 0.5 * (0.1 * std::log(4.0) + 1),
+              1e-12);
+  TestGguf phi = basic("phi3");
+  phi.f32("phi3.rope.scaling.attn_factor", 1.25F);
+  phi.tensor("rope_factors_long.weight", {2}, kF32, floats({4.0F, 4.0F}));
+  phi.tensor("rope_factors_short.weight", {2}, kF32, floats({2.0F, 2.0F}));
+  EXPECT_EQ(config_of(phi)["rope_scaling"]["attention_factor"], 1.25);
+}
+
+// The conversion of Phi-4 writes it for a model without a window.
+TEST(GgufConfig, AWindowOfZeroIsNone) {
+  TestGguf phi = basic("phi3");
+  phi.u32("phi3.attention.sliding_window", 0);
+  EXPECT_FALSE(config_of(phi).contains("sliding_window"));
+}
+
+TEST(GgufConfig, GemmasPatternOfWindowsIsANumberOrAnArrayOrTheFamilys) {
+  const auto types = [](const TestGguf& gguf) {
+    const Json config = config_of(gguf);
+    std::string letters;
+    for (const Json& type : config["layer_types"]) letters += type == "full_attention" ? "f" : "s";
+    return letters;
+  };
+  EXPECT_EQ(types(basic("gemma2")), "sf");
+  EXPECT_EQ(types(basic("gemma3")), "ff") << "without a window no layer has one";
+  TestGguf usual = basic("gemma3");
+  usual.u32("gemma3.attention.sliding_window", 16);
+  EXPECT_EQ(types(usual), "ss");
+  TestGguf number = usual;
+  number.u32("gemma3.attention.sliding_window_pattern", 2);
+  EXPECT_EQ(types(number), "sf");
+  const auto flags = [](std::string_view values) {
+    return le_bytes(static_cast<uint32_t>(GgufType::kBool)) + le_bytes(uint64_t{values.size()}) +
+           std::string(values);
+  };
+  TestGguf array = usual;
+  array.raw("gemma3.attention.sliding_window_pattern", GgufType::kArray, flags({"\0\1", 2}));
+  EXPECT_EQ(types(array), "fs");
+  TestGguf small = usual;
+  small.raw("gemma3.attention.sliding_window_pattern", GgufType::kArray, flags({"\0", 1}));
+  EXPECT_NE(read(small).error().message.find("1 layers, wanted 2"), std::string::npos);
+}
+
 TEST(GgufConfig, FamiliesHaveTheirOwnKeys) {
   TestGguf gemma = basic("gemma3");
   gemma.u32("gemma3.attention.key_length", 16).u32("gemma3.attention.sliding_window", 32);

@@ -145,6 +145,13 @@ void GgufWriter::add_i32s(std::string_view key, std::span<const int32_t> values)
   for (const int32_t value : values) append(entries_, value);
 }
 
+void GgufWriter::add_bools(std::string_view key, std::span<const int32_t> values) {
+  begin_entry(key, GgufType::kArray);
+  append(entries_, static_cast<uint32_t>(GgufType::kBool));
+  append(entries_, uint64_t{values.size()});
+  for (const int32_t value : values) append(entries_, static_cast<uint8_t>(value != 0 ? 1 : 0));
+}
+
 void GgufWriter::add_raw(std::span<const std::byte> entry) {
   entries_.append(reinterpret_cast<const char*>(entry.data()), entry.size());
   ++num_entries_;

@@ -26,6 +26,8 @@ class GgufWriter {
   void add_string(std::string_view key, std::string_view value);
   void add_strings(std::string_view key, std::span<const std::string> values);
   void add_i32s(std::string_view key, std::span<const int32_t> values);
+  // An array of booleans; what is not 0 is true.
+  void add_bools(std::string_view key, std::span<const int32_t> values);
   // An entry as it stands in another file: key, type and value.
   void add_raw(std::span<const std::byte> entry);
 

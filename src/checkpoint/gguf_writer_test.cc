@@ -26,6 +26,7 @@ TEST(GgufWriter, WritesWhatGgufFileReads) {
   writer.add_strings("words", words);
   const std::vector<int32_t> types = {1, -3};
   writer.add_i32s("types", types);
+  writer.add_bools("flags", types);
   writer.add_tensor("q", {2, 32}, DType::kQ8_0);
   writer.add_tensor("v", {3}, DType::kF32);
   const std::vector<std::string> data = {std::string(68, 'q'), "aaaabbbbcccc"};
@@ -42,6 +43,7 @@ TEST(GgufWriter, WritesWhatGgufFileReads) {
   EXPECT_EQ(file->text("name").value(), "tiny");
   EXPECT_EQ(file->strings("words", 9).value(), words);
   EXPECT_EQ(file->integers("types", 9).value(), (std::vector<int64_t>{1, -3}));
+  EXPECT_EQ(file->integers("flags", 9).value(), (std::vector<int64_t>{1, 1}));
   EXPECT_EQ(file->find_tensor("q")->shape, (Shape{2, 32}));
   for (size_t i = 0; i < data.size(); ++i) {
     const GgufTensor& tensor = file->tensors()[i];

@@ -130,3 +130,43 @@ def test_damaged_files_are_refused_with_their_names(tmp_path):
         cut = tmp_path / "cut.gguf"
         cut.write_bytes(data[:size])
         assert_fails_clearly(run_pagoda("run", "-p", "hello", cut), "cut.gguf")
+
+
+# What GGUF cannot say of a golden (docs/models.md): set so that the rest can be compared.
+SAYABLE = {
+    "gemma2": {"query_pre_attn_scalar": 16},
+    "gemma3": {"query_pre_attn_scalar": 16},
+    "granite": {},
+    "phi3": {},
+    "phi3_short": {},
+    "qwen2": {"use_sliding_window": False},
+    "rope_linear": {},
+    "rope_llama3": {},
+}
+
+
+def all_logits(model, expected):
+    done = run_pagoda("logits", model, "--ids", ",".join(map(str, expected["prompt"])), "--all", "--top", "1000",
+                      "--dtype", "float32", "--max-model-len", str(expected.get("max_model_len", 256)), timeout=60)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    return numpy.array([numpy.array(row["logits"])[numpy.argsort(row["ids"])] for row in rows])
+
+
+@pytest.mark.parametrize("name", SAYABLE)
+def test_the_keys_that_other_programs_know_say_all_of_a_family(name, tmp_path):
+    folder = tmp_path / name
+    shutil.copytree(ROOT / "tests/golden/models" / name, folder)
+    shutil.copy(harness.MODEL / "tokenizer.json", folder)
+    config = json.loads((folder / "config.json").read_text()) | SAYABLE[name]
+    (folder / "config.json").write_text(json.dumps(config))
+    file = tmp_path / "model.gguf"
+    done = run_pagoda("quantize", folder, file, "--type", "f32", timeout=60)
+    assert done.returncode == 0, done.stderr
+    # Without our own config.json the file is read as one of any other program.
+    own = b"pagoda.config_json"
+    content = file.read_bytes()
+    assert content.count(own) == 1
+    file.write_bytes(content.replace(own, b"x" * len(own)))
+    expected = json.loads((folder / "expected.json").read_text())
+    assert numpy.abs(all_logits(file, expected) - all_logits(folder, expected)).max() < 1e-4
