@@ -1,11 +1,13 @@
 // What formats of weights and of the KV cache cost in accuracy: logits of the same tokens with each
 // format, against an f32 cache, and against the checkpoint's weights in f32.
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -154,7 +156,17 @@ struct Options {
   int32_t num_texts = 4;
   int32_t num_tokens = 512;
   std::string prompt;
+  std::string dump;  // a file for the texts' token ids; "": none
 };
+
+// One text a line, ids separated by commas, so that another engine can be given the same tokens.
+Result<void> dump_ids(const std::string& path, const std::vector<std::vector<int32_t>>& texts) {
+  std::ofstream file(path);
+  for (const std::vector<int32_t>& text : texts) file << fmt::format("{}\n", fmt::join(text, ","));
+  file.close();
+  if (file.fail()) return invalid_argument(path + ": cannot be written");
+  return {};
+}
 
 void print_row(std::string_view name, const std::string& size, const Loss& loss) {
   const auto count = static_cast<double>(loss.num_positions);
@@ -231,6 +243,7 @@ Result<void> run(const Options& options) {
     texts.push_back(write_text(reader, prompt, static_cast<size_t>(options.num_tokens),
                                config.vocab_size, static_cast<uint64_t>(i)));
   }
+  if (!options.dump.empty()) RETURN_IF_ERROR(dump_ids(options.dump, texts));
   fmt::print("{}, weights {}, {} texts of {} tokens\n", backend->name(), format_name(format),
              options.num_texts, options.num_tokens);
   compare_caches(options, *backend, *model, texts);
@@ -240,10 +253,11 @@ Result<void> run(const Options& options) {
 }  // namespace
 }  // namespace pagoda
 
-// Usage: format_loss MODEL [texts [tokens [prompt]]]
+// Usage: format_loss MODEL [texts [tokens [prompt [dump]]]]. DUMP is a file for the token ids of
+// the texts.
 int main(int argc, char** argv) {
   if (argc < 2) {
-    fmt::print(stderr, "usage: format_loss MODEL [texts [tokens [prompt]]]\n");
+    fmt::print(stderr, "usage: format_loss MODEL [texts [tokens [prompt [dump]]]]\n");
     return 2;
   }
   pagoda::Options options;
@@ -251,6 +265,7 @@ int main(int argc, char** argv) {
   if (argc > 2) std::from_chars(argv[2], argv[2] + std::strlen(argv[2]), options.num_texts);
   if (argc > 3) std::from_chars(argv[3], argv[3] + std::strlen(argv[3]), options.num_tokens);
   if (argc > 4) options.prompt = argv[4];
+  if (argc > 5) options.dump = argv[5];
   const auto done = pagoda::run(options);
   if (done.ok()) return 0;
   fmt::print(stderr, "format_loss: {}\n", done.error().message);
