@@ -2,6 +2,7 @@
 #include "app/gguf_export.h"
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -223,6 +224,50 @@ void add_sampling(const SamplingParams& sampling, GgufWriter& writer) {
   }
 }
 
+bool is_near(double a, double b) {
+  return std::fabs(a - b) <= 1e-5 * std::max(std::fabs(a), std::fabs(b));
+}
+
+double score_scale(const ModelConfig& c) {
+  return c.attention_scale > 0.0 ? c.attention_scale : 1.0 / std::sqrt(c.head_size);
+}
+
+bool turn_alike(const RopeConfig& a, const RopeConfig& b, int32_t head_size) {
+  const RopeTable left = make_rope_table(a, head_size), right = make_rope_table(b, head_size);
+  return is_near(left.attention_factor, right.attention_factor) &&
+         std::equal(left.inv_freq.begin(), left.inv_freq.end(), right.inv_freq.begin(),
+                    right.inv_freq.end(), is_near);
+}
+
+template <typename T>
+bool layers_alike(const ModelConfig& a, const ModelConfig& b, T LayerConfig::*field) {
+  for (int32_t l = 0; l < a.num_layers; ++l) {
+    if (a.layer(l).*field != b.layer(l).*field) return false;
+  }
+  return true;
+}
+
+// The windows of layers, their rotary embeddings and so on, where the two differ.
+std::vector<std::string> differences(const ModelConfig& a, const ModelConfig& b) {
+  std::vector<std::string> found;
+  const auto check = [&found](bool alike, const char* what) {
+    if (!alike) found.emplace_back(what);
+  };
+  check(layers_alike(a, b, &LayerConfig::sliding_window), "sliding windows");
+  check(layers_alike(a, b, &LayerConfig::has_rope), "layers without rope");
+  check(layers_alike(a, b, &LayerConfig::has_experts), "layers without experts");
+  check(a.moe.num_experts == 0 || a.moe.renormalise == b.moe.renormalise, "weights of experts");
+  check(
+      turn_alike(a.rope, b.rope, a.head_size) &&
+          turn_alike(a.sliding_rope.value_or(a.rope), b.sliding_rope.value_or(b.rope), a.head_size),
+      "rotary embeddings");
+  check(is_near(score_scale(a), score_scale(b)), "scale of attention");
+  check(is_near(a.attention_soft_cap, b.attention_soft_cap) &&
+            is_near(a.logit_soft_cap, b.logit_soft_cap),
+        "caps of scores and logits");
+  return found;
+}
+
 }  // namespace
 
 Result<void> add_gguf_metadata(const Checkpoint& checkpoint, const GgufArchitecture& architecture,
@@ -286,6 +331,13 @@ Result<void> add_rope_tensors(const Checkpoint& checkpoint, const ModelConfig& c
     add("rope_freqs.weight", factors);
   }
   return {};
+}
+
+Result<std::string> unsaid_in_gguf(const std::string& path, const ModelConfig& config) {
+  ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(path));
+  ASSIGN_OR_RETURN(const GgufConfig keys, read_gguf_config({&file, 1}, /*take_own=*/false));
+  ASSIGN_OR_RETURN(const ModelConfig other, parse_model_config(keys.json));
+  return fmt::format("{}", fmt::join(differences(config, other), ", "));
 }
 
 }  // namespace pagoda

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -25,5 +26,9 @@ Result<void> add_gguf_metadata(const Checkpoint& checkpoint, const GgufArchitect
 // longrope.
 Result<void> add_rope_tensors(const Checkpoint& checkpoint, const ModelConfig& config,
                               GgufWriter& writer, std::vector<std::vector<std::byte>>& contents);
+
+// What a program that knows only GGUF's keys takes otherwise in the file at `path` than `config`
+// has it, as words for a user; empty when it takes all as it is. Errors: of reading the file.
+Result<std::string> unsaid_in_gguf(const std::string& path, const ModelConfig& config);
 
 }  // namespace pagoda

@@ -186,6 +186,20 @@ Result<void> check_output(const Checkpoint& checkpoint, const std::string& outpu
   return {};
 }
 
+// The file is written and right for Pagoda; whoever wants it for another program should know.
+void print_note(const Result<std::string>& unsaid) {
+  std::string note;
+  if (!unsaid.ok()) {
+    note = "other programs may not read this file: " + unsaid.error().message;
+  } else if (!unsaid->empty()) {
+    note = fmt::format(
+        "Pagoda runs this file as the model it was made of; GGUF has no keys for its {}, so other "
+        "programs compute something else",
+        *unsaid);
+  }
+  if (!note.empty()) std::fprintf(stderr, "note: %s\n", note.c_str());
+}
+
 }  // namespace
 
 Result<void> quantize(const QuantizeOptions& options) {
@@ -230,6 +244,7 @@ Result<void> quantize(const QuantizeOptions& options) {
                       : fmt::format("; {} tensors that the model does not use are left out",
                                     quantizer.num_left_out()))
           .c_str());
+  print_note(unsaid_in_gguf(options.output, *config));
   return {};
 }
 

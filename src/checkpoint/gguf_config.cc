@@ -394,7 +394,7 @@ double gguf_yarn_attention_factor(double factor) {
   return factor <= 1.0 ? 1.0 : 0.1 * std::log(factor) + 1.0;
 }
 
-Result<GgufConfig> read_gguf_config(std::span<const GgufFile> files) {
+Result<GgufConfig> read_gguf_config(std::span<const GgufFile> files, bool take_own) {
   CHECK(!files.empty());
   const GgufFile& first = files[0];
   ASSIGN_OR_RETURN(const auto name, first.text("general.architecture"));
@@ -418,7 +418,7 @@ Result<GgufConfig> read_gguf_config(std::span<const GgufFile> files) {
   result.num_heads = sizes.heads;
   result.num_kv_heads = sizes.kv_heads;
   ASSIGN_OR_RETURN(const auto own, first.text(kGgufConfigKey));
-  if (own) {
+  if (own && take_own) {
     RETURN_IF_ERROR(keys.status());
     RETURN_IF_ERROR(check_own_config(keys, *own));
     result.json = *own;

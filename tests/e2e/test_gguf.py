@@ -170,3 +170,16 @@ def test_the_keys_that_other_programs_know_say_all_of_a_family(name, tmp_path):
     file.write_bytes(content.replace(own, b"x" * len(own)))
     expected = json.loads((folder / "expected.json").read_text())
     assert numpy.abs(all_logits(file, expected) - all_logits(folder, expected)).max() < 1e-4
+    assert "note:" not in done.stderr
+
+
+@pytest.mark.parametrize("name, what", {"mistral": "sliding windows", "gemma2": "scale of attention",
+                                        "smollm3": "layers without rope",
+                                        "qwen3_moe": "layers without experts"}.items())
+def test_quantize_says_what_other_programs_will_not_see(name, what, tmp_path):
+    folder = tmp_path / name
+    shutil.copytree(ROOT / "tests/golden/models" / name, folder)
+    shutil.copy(harness.MODEL / "tokenizer.json", folder)
+    done = run_pagoda("quantize", folder, tmp_path / "model.gguf", "--type", "f32", timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert f"GGUF has no keys for its {what}, so" in done.stderr
