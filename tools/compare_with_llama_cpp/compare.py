@@ -34,14 +34,21 @@ CONTEXT = 256  # that the goldens are opened with
 # What a golden has that llama.cpp computes otherwise, whatever the file says: the key is set so, or the
 # layers are those (of the golden's, in this order).
 CHANGES = {
-    "gemma2": {"query_pre_attn_scalar": 16},
-    "gemma3": {"query_pre_attn_scalar": 16},
+    "gemma2": {"query_pre_attn_scalar": 24},
+    "gemma3": {"query_pre_attn_scalar": 24},
+    "gemma3_multimodal": {"query_pre_attn_scalar": 24},
+    # llama.cpp has the published limit and the usual bounds of yarn, which it always rounds.
+    "gpt_oss": {"swiglu_limit": 7.0, "truncate": True, "beta_fast": 32.0, "beta_slow": 1.0},
+    "gpt_oss_mxfp4": {"swiglu_limit": 7.0, "truncate": True, "beta_fast": 32.0, "beta_slow": 1.0},
     "mistral": {"sliding_window": None},
+    "mixtral_fused": {"sliding_window": None},
     # llama.cpp rounds contexts up to multiples of 256, and takes the short factors up to the original one.
     "phi3_short": {"sliding_window": None, "max_position_embeddings": 512, "original_max_position_embeddings": 256},
     "qwen2": {"use_sliding_window": False},
     "qwen3": {"use_sliding_window": False, "layer_types": None},
     "qwen3_moe": {"layers": [0, 2], "mlp_only_layers": []},
+    "qwen3_moe_fused": {"layers": [1, 1], "decoder_sparse_step": 1, "use_sliding_window": False,
+                        "norm_topk_prob": True},
     "smollm3": {"layers": [0, 1, 0, 1], "no_rope_layer_interval": 4},
 }
 
@@ -117,7 +124,7 @@ def copy_golden(golden, folder):
     config = json.loads((folder / "config.json").read_text())
     for key, value in changes.items():
         config[key] = value
-        for inner in (config.get("rope_parameters"), config.get("rope_scaling")):
+        for inner in (config.get("rope_parameters"), config.get("rope_scaling"), config.get("text_config")):
             if inner and key in inner:
                 inner[key] = value
     if layers is not None:
