@@ -1,4 +1,4 @@
-// Bpe: a scan for short pieces, a priority queue for long ones.
+// Bpe: a scan for short pieces, priority queues for long ones.
 #include "text/bpe.h"
 
 #include <fmt/core.h>
@@ -12,6 +12,7 @@
 #include <queue>
 
 #include "base/check.h"
+#include "text/merge_queue.h"
 #include "text/unicode.h"
 
 namespace pagoda {
@@ -25,6 +26,11 @@ constexpr size_t kShortPiece = 48;
 constexpr size_t kMaxScoredTokenBytes = 128;
 // The largest published vocabulary (Gemma 3) makes 0.6 million.
 constexpr size_t kMaxScoredMerges = size_t{1} << 22;
+// Up to here a heap stays in the processor's cache, and is cheaper than the lists of a MergeQueue.
+constexpr size_t kMiddlePiece = 8192;
+// Bits of the filter for each slot of the table of merges, which is at most half full. Most pairs
+// are no merge, and the filter is small enough for the processor's cache.
+constexpr size_t kFilterBits = 4;
 constexpr int32_t kNoRank = std::numeric_limits<int32_t>::max();
 
 uint64_t mix(uint64_t x) {
@@ -65,6 +71,25 @@ class Hasher {
   uint64_t state_ = 0x2545F4914F6CDD1DULL;
   uint64_t word_ = 0;
   uint32_t filled_ = 0;  // bytes in word_
+};
+
+// What MergeQueue does, as a heap.
+class SmallQueue {
+ public:
+  void push(int32_t rank, uint32_t place) {
+    heap_.push((uint64_t{static_cast<uint32_t>(rank)} << 32) | place);
+  }
+  bool pop(int32_t& rank, uint32_t& place) {
+    if (heap_.empty()) return false;
+    rank = static_cast<int32_t>(heap_.top() >> 32);
+    place = static_cast<uint32_t>(heap_.top());
+    heap_.pop();
+    return true;
+  }
+  uint32_t later_place() const { return 0; }
+
+ private:
+  std::priority_queue<uint64_t, std::vector<uint64_t>, std::greater<>> heap_;
 };
 
 uint64_t pair_key(int32_t left, int32_t right) {
@@ -271,16 +296,22 @@ int32_t Bpe::symbol_of(char32_t character) const {
 }
 
 void Bpe::insert_merge(const Merge& merge) {
+  num_ranks_ = std::max(num_ranks_, merge.rank + 1);
   const size_t mask = merges_.size() - 1;
-  size_t at = mix(merge.pair) & mask;
+  if (filter_.empty()) filter_.resize(std::bit_ceil(merges_.size() * kFilterBits / 64));
+  const uint64_t hash = mix(merge.pair);
+  filter_[filter_word(hash)] |= filter_bit(hash);
+  size_t at = hash & mask;
   while (merges_[at].result >= 0 && merges_[at].pair != merge.pair) at = (at + 1) & mask;
   merges_[at] = merge;
 }
 
 const Bpe::Merge* Bpe::find_merge(int32_t left, int32_t right) const {
   const uint64_t pair = pair_key(left, right);
+  const uint64_t hash = mix(pair);
+  if (filter_.empty() || (filter_[filter_word(hash)] & filter_bit(hash)) == 0) return nullptr;
   const size_t mask = merges_.size() - 1;
-  for (size_t at = mix(pair) & mask; merges_[at].result >= 0; at = (at + 1) & mask) {
+  for (size_t at = hash & mask; merges_[at].result >= 0; at = (at + 1) & mask) {
     if (merges_[at].pair == pair) return &merges_[at];
   }
   return nullptr;
@@ -442,47 +473,74 @@ size_t Bpe::merge_short(int32_t* symbols, size_t n) const {
   return n;
 }
 
-size_t Bpe::merge_long(int32_t* symbols, size_t n) const {
-  // The symbols as a doubly linked list, and a queue of candidate merges ordered by rank, then by
-  // place. A candidate is stale when its left symbol has died or no longer forms that pair.
-  CHECK(n < std::numeric_limits<uint32_t>::max());
-  constexpr uint32_t kEnd = std::numeric_limits<uint32_t>::max();
-  std::vector<uint32_t> next(n), previous(n);
-  for (uint32_t i = 0; i < n; ++i) {
-    next[i] = i + 1 < n ? i + 1 : kEnd;
-    previous[i] = i > 0 ? i - 1 : kEnd;
+// The symbols as a doubly linked list; each knows the merge with the one behind it, so that a
+// candidate costs one look-up in the table of merges.
+class Bpe::LongPiece {
+ public:
+  // REQUIRES: 2 <= n < 2^32 - 1.
+  LongPiece(const Bpe& bpe, int32_t* symbols, size_t n) : bpe_(bpe), symbols_(symbols), nodes_(n) {
+    CHECK(n < kEnd);
+    for (uint32_t i = 0; i < n; ++i) {
+      nodes_[i].symbol = symbols[i];
+      nodes_[i].next = i + 1 < n ? i + 1 : kEnd;
+      nodes_[i].previous = i > 0 ? i - 1 : kEnd;
+    }
   }
-  std::vector<uint64_t> candidates;  // rank << 32 | place
-  candidates.reserve(n);
-  const auto candidate_at = [&](uint32_t i) -> uint64_t {
-    const Merge* merge = next[i] == kEnd ? nullptr : find_merge(symbols[i], symbols[next[i]]);
-    return merge ? (static_cast<uint64_t>(merge->rank) << 32) | i : ~uint64_t{0};
+
+  // Merges what can be merged, the best first; the new number of symbols. Queue is a MergeQueue or
+  // SmallQueue.
+  template <typename Queue>
+  size_t merge(Queue queue) {
+    for (uint32_t i = 0; i + 1 < nodes_.size(); ++i) look_up(i, queue);
+    int32_t rank = 0;
+    for (uint32_t at = 0; queue.pop(rank, at);) {
+      __builtin_prefetch(nodes_.data() + queue.later_place());
+      Node& node = nodes_[at];
+      // Stale: its symbol has died or stands before another one than when it was pushed.
+      if (node.rank != rank) continue;
+      Node& dead = nodes_[node.next];
+      node.symbol = node.result;
+      node.next = dead.next;
+      dead.symbol = -1;
+      dead.rank = kNoRank;
+      if (node.next != kEnd) nodes_[node.next].previous = at;
+      look_up(at, queue);
+      if (node.previous != kEnd) look_up(node.previous, queue);
+    }
+    size_t kept = 0;
+    for (uint32_t at = 0; at != kEnd; at = nodes_[at].next) symbols_[kept++] = nodes_[at].symbol;
+    return kept;
+  }
+
+ private:
+  static constexpr uint32_t kEnd = std::numeric_limits<uint32_t>::max();
+  struct Node {
+    int32_t symbol = -1;
+    uint32_t next = kEnd, previous = kEnd;
+    int32_t rank = kNoRank;  // of the merge with the next symbol
+    int32_t result = -1;
   };
-  for (uint32_t i = 0; i < n; ++i) {
-    const uint64_t candidate = candidate_at(i);
-    if (candidate != ~uint64_t{0}) candidates.push_back(candidate);
+
+  template <typename Queue>
+  void look_up(uint32_t at, Queue& queue) {
+    Node& node = nodes_[at];
+    const Merge* merge =
+        node.next == kEnd ? nullptr : bpe_.find_merge(node.symbol, nodes_[node.next].symbol);
+    node.rank = merge ? merge->rank : kNoRank;
+    if (!merge) return;
+    node.result = merge->result;
+    queue.push(merge->rank, at);
   }
-  std::priority_queue<uint64_t, std::vector<uint64_t>, std::greater<>> queue(std::greater<>(),
-                                                                             std::move(candidates));
-  while (!queue.empty()) {
-    const uint64_t top = queue.top();
-    queue.pop();
-    const auto at = static_cast<uint32_t>(top);
-    if (symbols[at] < 0 || candidate_at(at) != top) continue;
-    const uint32_t dead = next[at];
-    symbols[at] = find_merge(symbols[at], symbols[dead])->result;
-    symbols[dead] = -1;
-    next[at] = next[dead];
-    if (next[at] != kEnd) previous[next[at]] = at;
-    if (const uint64_t candidate = candidate_at(at); candidate != ~uint64_t{0}) {
-      queue.push(candidate);
-    }
-    if (previous[at] != kEnd) {
-      const uint64_t candidate = candidate_at(previous[at]);
-      if (candidate != ~uint64_t{0}) queue.push(candidate);
-    }
-  }
-  return static_cast<size_t>(std::remove(symbols, symbols + n, -1) - symbols);
+
+  const Bpe& bpe_;
+  int32_t* symbols_;
+  std::vector<Node> nodes_;
+};
+
+size_t Bpe::merge_long(int32_t* symbols, size_t n) const {
+  LongPiece piece(*this, symbols, n);
+  if (n <= kMiddlePiece) return piece.merge(SmallQueue());
+  return piece.merge(MergeQueue(static_cast<size_t>(num_ranks_)));
 }
 
 }  // namespace pagoda

@@ -81,6 +81,7 @@ class Bpe {
   };
   // The symbols of a piece of characters as they are found, merged whenever nothing can join on.
   class Characters;
+  class LongPiece;
 
   Result<void> add_merges(const TokenizerData& data);
   Result<void> add_scored_merges(const TokenizerData& data);
@@ -100,9 +101,13 @@ class Bpe {
   size_t merge_long(int32_t* symbols, size_t n) const;
 
   TokenIndex index_;
-  std::vector<Merge> merges_;  // open addressing, a power of two, at most half full
+  size_t filter_word(uint64_t hash) const { return (hash >> 32) & (filter_.size() - 1); }
+  static uint64_t filter_bit(uint64_t hash) { return uint64_t{1} << (hash >> 58); }
+  std::vector<uint64_t> filter_;  // of pairs: a bit that is not set says that there is no merge
+  std::vector<Merge> merges_;     // open addressing, a power of two, at most half full
   TokenizerData::Model model_ = TokenizerData::Model::kByteMerges;
   int32_t num_tokens_ = 0;
+  int32_t num_ranks_ = 0;       // of merges_: 1 + the last
   int32_t byte_ids_[256] = {};  // of the byte, or of "<0x00>"...; -1: none
   bool byte_fallback_ = false, fuse_unk_ = false, ignore_merges_ = false;
   int32_t unk_id_ = -1;
