@@ -1,14 +1,18 @@
-// Pattern on PCRE2 with its just-in-time compiler.
+// Pattern on LinearPattern, and on PCRE2 with its just-in-time compiler.
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "text/pattern.h"
 
 #include <fmt/core.h>
 #include <pcre2.h>
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdint>
 #include <utility>
+#include <vector>
 
+#include "text/linear_pattern.h"
 #include "text/unicode.h"
 
 namespace pagoda {
@@ -20,6 +24,12 @@ constexpr uint32_t kMaxNesting = 64;
 // spaces that a request can hold), low enough that a hostile pattern ends
 // within about a second.
 constexpr uint32_t kMatchLimit = 24'000'000;
+// PCRE2 makes a copy of what is repeated a number of times for each of them, and its compiler takes
+// about 10 microseconds for a copy of one character.
+constexpr size_t kMaxExpandedBytes = size_t{32} << 10;
+// The patterns of published tokenizers look at a character three times at most.
+constexpr uint64_t kStepsPerByte = 64;
+constexpr uint64_t kStepsPerText = 1'000'000;
 constexpr size_t kJitStackStartBytes = size_t{32} << 10;
 constexpr size_t kJitStackMaxBytes = size_t{1} << 20;
 constexpr std::string_view kMongolianVowelSeparator = "\xE1\xA0\x8E";  // U+180E
@@ -66,6 +76,54 @@ Result<Code> compile(std::string_view pattern) {
   return code;
 }
 
+// How long an expression becomes when what is repeated a number of times is written so often; at
+// most a little more than `limit`.
+size_t expanded_bytes(std::string_view pattern, size_t limit) {
+  std::vector<size_t> outer;   // bytes before each open group
+  size_t bytes = 0, last = 0;  // so far in this group, of its last part
+  const auto add = [&](size_t count) {
+    last = std::min(count, limit);
+    bytes = std::min(bytes + last, limit);
+  };
+  for (size_t at = 0; at < pattern.size();) {
+    const char c = pattern[at++];
+    if (c == '\\') {
+      add(2);
+      at += at < pattern.size() ? 1 : 0;
+    } else if (c == '[') {
+      const size_t begin = at;
+      for (at += at < pattern.size() ? 1 : 0; at < pattern.size() && pattern[at] != ']'; ++at) {
+        if (pattern[at] == '\\') ++at;
+      }
+      add(std::min(at, pattern.size()) - begin + 1);
+    } else if (c == '(') {
+      outer.push_back(bytes);
+      bytes = 1;
+    } else if (c == ')' && !outer.empty()) {
+      const size_t group = bytes;
+      bytes = outer.back();
+      outer.pop_back();
+      add(group);
+    } else if (c == '{') {
+      size_t count = 0;
+      const char* end = pattern.data() + pattern.size();
+      const char* digits = pattern.data() + at;
+      for (const char* next = digits;
+           next < end && (*next == ',' || (*next >= '0' && *next <= '9')); ++next) {
+        size_t number = 0;
+        if (*next != ',') next = std::from_chars(next, end, number).ptr - 1;
+        count = std::max(count, std::min(number, limit));
+      }
+      if (count > 1) bytes = std::min(bytes + last * (count - 1), limit);
+      if (count > 1) last = std::min(last * count, limit);
+    } else {
+      add(1);
+    }
+  }
+  for (const size_t before : outer) bytes = std::min(bytes + before, limit);
+  return bytes;
+}
+
 // Writes an Oniguruma expression in PCRE2's syntax.
 class Translator {
  public:
@@ -102,8 +160,9 @@ class Translator {
     } else if (exact_white_space_ && c == 'S') {
       out_ += "\\P{White_Space}";
     } else if (c == 'w') {
-      // PCRE2's leaves out marks.
-      constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+      // PCRE2's leaves out marks, and the numbers of Latin-1 that Oniguruma has.
+      constexpr std::string_view kWord =
+          "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}";
       out_.append(depth_ > 0 ? "" : "[").append(kWord).append(depth_ > 0 ? "" : "]");
     } else if (c == 'h') {
       out_ += depth_ > 0 ? "0-9a-fA-F" : "[0-9a-fA-F]";
@@ -179,18 +238,25 @@ PatternScratch::~PatternScratch() = default;
 
 struct Pattern::Impl {
   Code code;
-  Code exact_code;              // for texts with U+180E
-  bool trailing_space = false;  // the expression is `\s+$`
+  Code exact_code;                              // for texts with U+180E
+  std::unique_ptr<const LinearPattern> linear;  // instead of `code`
+  bool trailing_space = false;                  // the expression is `\s+$`
 };
 
 Pattern::Pattern(std::unique_ptr<const Impl> impl) : impl_(std::move(impl)) {
 }
 Pattern::~Pattern() = default;
 
-Result<std::shared_ptr<const Pattern>> Pattern::create(const std::string& expression) {
+Result<std::unique_ptr<Pattern::Impl>> Pattern::compile_backtracking(
+    const std::string& expression) {
   if (expression.size() > kMaxPatternBytes) {
     return invalid_argument(fmt::format("tokenizer: pattern: {} bytes, at most {}",
                                         expression.size(), kMaxPatternBytes));
+  }
+  if (expanded_bytes(expression, kMaxExpandedBytes + 1) > kMaxExpandedBytes) {
+    return invalid_argument(
+        fmt::format("tokenizer: pattern: over {} bytes when what it repeats is written out",
+                    kMaxExpandedBytes));
   }
   auto impl = std::make_unique<Impl>();
   ASSIGN_OR_RETURN(const std::string plain, Translator(expression, false).translate());
@@ -199,8 +265,30 @@ Result<std::shared_ptr<const Pattern>> Pattern::create(const std::string& expres
   if (exact != plain) {
     ASSIGN_OR_RETURN(impl->exact_code, compile(exact));
   }
-  impl->trailing_space = expression == "\\s+$";
+  return impl;
+}
+
+Result<std::shared_ptr<const Pattern>> Pattern::create_backtracking(const std::string& expression) {
+  ASSIGN_OR_RETURN(std::unique_ptr<const Impl> impl, compile_backtracking(expression));
   return std::shared_ptr<const Pattern>(new Pattern(std::move(impl)));
+}
+
+Result<std::shared_ptr<const Pattern>> Pattern::create(const std::string& expression) {
+  auto impl = std::make_unique<Impl>();
+  impl->trailing_space = expression == "\\s+$";
+  if (expression.size() <= kMaxPatternBytes) impl->linear = LinearPattern::create(expression);
+  if (!impl->linear && !impl->trailing_space) {
+    ASSIGN_OR_RETURN(impl, compile_backtracking(expression));
+  }
+  return std::shared_ptr<const Pattern>(new Pattern(std::move(impl)));
+}
+
+bool Pattern::is_linear() const {
+  return impl_->linear || impl_->trailing_space;
+}
+
+uint64_t Pattern::step_budget(size_t num_bytes) {
+  return kStepsPerText + kStepsPerByte * num_bytes;
 }
 
 size_t Pattern::next_character(std::string_view text, size_t offset) {
@@ -234,7 +322,15 @@ bool Pattern::needs_exact_code(std::string_view text) const {
 }
 
 Result<Pattern::Match> Pattern::find(std::string_view text, size_t from, bool exact,
-                                     PatternScratch& scratch) const {
+                                     uint64_t& steps, PatternScratch& scratch) const {
+  if (impl_->linear) {
+    const LinearPattern::Match match = impl_->linear->find(text, from, steps);
+    if (steps == 0) {
+      return invalid_argument(
+          fmt::format("text cannot be split at byte {}: its pattern takes too many steps", from));
+    }
+    return Match{match.begin, match.end, match.found};
+  }
   if (impl_->trailing_space) return find_trailing_space(text, from);
   pcre2_match_data* match = scratch.impl_->match.get();
   pcre2_match_context* context = scratch.impl_->context.get();

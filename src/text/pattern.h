@@ -1,6 +1,8 @@
-// Pattern: a tokenizer's regular expression, matched by PCRE2 as Oniguruma would.
+// Pattern: a tokenizer's regular expression, matched as Oniguruma would: by an automaton where it
+// can be, else by PCRE2.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -32,16 +34,22 @@ class Pattern {
   // kInvalidArgument for an expression that PCRE2 refuses, kUnsupported for `&&` in a class.
   // `expression` is untrusted.
   static Result<std::shared_ptr<const Pattern>> create(const std::string& expression);
+  // The same, always by PCRE2: what tests hold the automaton against.
+  static Result<std::shared_ptr<const Pattern>> create_backtracking(const std::string& expression);
   ~Pattern();
 
+  bool is_linear() const;  // matched by an automaton
+
   // Calls visit(begin, end) for each match in order, leftmost first; they do not overlap.
-  // kInvalidArgument when a search goes over its budget of steps. REQUIRES: valid UTF-8.
+  // kInvalidArgument when a search goes over its budget of steps: with an automaton, a number for
+  // each byte of the text. REQUIRES: valid UTF-8.
   template <typename Visit>
   Result<void> for_each(std::string_view text, PatternScratch& scratch, Visit&& visit) const {
     const bool exact = needs_exact_code(text);
+    uint64_t steps = step_budget(text.size());
     size_t from = 0, pending = 0;
     while (from <= text.size()) {
-      ASSIGN_OR_RETURN(const Match match, find(text, from, exact, scratch));
+      ASSIGN_OR_RETURN(const Match match, find(text, from, exact, steps, scratch));
       if (!match.found) break;
       // \K inside a lookaround can move a match backwards; no published pattern does that.
       if (match.begin > match.end || match.begin < pending) {
@@ -62,8 +70,12 @@ class Pattern {
     bool found = false;
   };
   explicit Pattern(std::unique_ptr<const Impl> impl);
+  static Result<std::unique_ptr<Impl>> compile_backtracking(const std::string& expression);
+  static uint64_t step_budget(size_t num_bytes);
   bool needs_exact_code(std::string_view text) const;
-  Result<Match> find(std::string_view text, size_t from, bool exact, PatternScratch& scratch) const;
+  // `steps`: what is left for an automaton.
+  Result<Match> find(std::string_view text, size_t from, bool exact, uint64_t& steps,
+                     PatternScratch& scratch) const;
   static Match find_trailing_space(std::string_view text, size_t from);
   static size_t next_character(std::string_view text, size_t offset);
   std::unique_ptr<const Impl> impl_;

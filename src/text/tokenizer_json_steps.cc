@@ -15,9 +15,9 @@ constexpr size_t kMaxSteps = 64;
 // GPT-2's own pattern, which a ByteLevel pre-tokenizer with use_regex runs.
 constexpr std::string_view kByteLevelPattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-// `\w+|[^\w\s]+` of Rust's regex crate.
+// `\w+|[^\w\s]+` of Rust's regex crate, whose \w is Alphabetic, marks, digits and connectors.
 constexpr std::string_view kWhitespacePattern =
-    R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}\s]+)";
+    R"([\p{L}\p{Nl}\p{M}\p{Nd}\p{Pc}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189}\x{200C}\x{200D}]+|[^\p{L}\p{Nl}\p{M}\p{Nd}\p{Pc}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189}\x{200C}\x{200D}\s]+)";
 
 Error unsupported(std::string_view component, std::string_view value) {
   return {ErrorCode::kUnsupported,
