@@ -37,12 +37,20 @@ size_t white_space_end(std::string_view text, size_t begin) {
   return begin;
 }
 
+// `\w` of Rust's regex crate.
+bool is_part_of_word(char32_t c) {
+  const bool joiner = c == 0x200C || c == 0x200D;
+  const bool enclosed_letter = (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
+                               (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
+  return joiner || enclosed_letter || is_word_character(c);
+}
+
 bool stands_alone(std::string_view text, size_t begin, size_t end) {
   if (begin > 0) {
     size_t offset = character_start_before(text, begin);
-    if (is_word_character(next_code_point(text, offset))) return false;
+    if (is_part_of_word(next_code_point(text, offset))) return false;
   }
-  return end >= text.size() || !is_word_character(next_code_point(text, end));
+  return end >= text.size() || !is_part_of_word(next_code_point(text, end));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "text/unicode.h"
@@ -13,15 +14,20 @@ namespace {
 constexpr size_t kMaxTextBytes = size_t{256} << 20;
 constexpr size_t kMaxContentBytes = 4096;
 constexpr size_t kMaxSteps = 64;
+constexpr size_t kBudgetPerText = size_t{4} << 20, kBudgetPerByte = 128;
+// How large a text may become. No form makes more than 11 bytes of one.
+constexpr size_t kGrowthPerText = size_t{1} << 20, kGrowthPerByte = 16;
 
-std::string replace_text(std::string_view text, std::string_view pattern,
-                         std::string_view content) {
+// Stops somewhere behind `limit` bytes.
+std::string replace_text(std::string_view text, std::string_view pattern, std::string_view content,
+                         size_t limit) {
   std::string out;
   out.reserve(text.size() + text.size() / 4);
   size_t from = 0;
   while (!pattern.empty()) {
-    const size_t found = text.find(pattern, from);
-    if (found == std::string_view::npos || out.size() > kMaxTextBytes) break;
+    const bool at_once = text.substr(from).starts_with(pattern);  // as in a run of spaces
+    const size_t found = at_once ? from : text.find(pattern, from);
+    if (found == std::string_view::npos || out.size() > limit) break;
     out.append(text.substr(from, found - from)).append(content);
     from = found + pattern.size();
   }
@@ -30,11 +36,12 @@ std::string replace_text(std::string_view text, std::string_view pattern,
 }
 
 Result<std::string> replace_matches(std::string_view text, const Pattern& pattern,
-                                    std::string_view content, PatternScratch& scratch) {
+                                    std::string_view content, size_t limit,
+                                    PatternScratch& scratch) {
   std::string out;
   size_t from = 0;
   RETURN_IF_ERROR(pattern.for_each(text, scratch, [&](size_t begin, size_t end) {
-    if (out.size() > kMaxTextBytes) return;
+    if (out.size() > limit) return;
     out.append(text.substr(from, begin - from)).append(content);
     from = end;
   }));
@@ -68,9 +75,17 @@ Result<Normalizer> Normalizer::create(std::vector<NormalizerStep> steps) {
 }
 
 Result<std::string> Normalizer::apply(std::string_view text, PatternScratch& scratch) const {
+  size_t budget = kBudgetPerText + kBudgetPerByte * text.size();
+  return apply(text, scratch, budget);
+}
+
+Result<std::string> Normalizer::apply(std::string_view text, PatternScratch& scratch,
+                                      size_t& budget) const {
   using Kind = NormalizerStep::Kind;
   std::string out(text);
+  const size_t largest = std::min(kMaxTextBytes, kGrowthPerText + kGrowthPerByte * text.size());
   for (const auto& [step, pattern] : steps_) {
+    const size_t limit = std::min(budget, largest);
     switch (step.kind) {
       case Kind::kNfc: out = normalize_unicode(out, NormalForm::kNfc); break;
       case Kind::kNfd: out = normalize_unicode(out, NormalForm::kNfd); break;
@@ -79,19 +94,20 @@ Result<std::string> Normalizer::apply(std::string_view text, PatternScratch& scr
       case Kind::kPrepend:
         if (!out.empty()) out.insert(0, step.content);
         break;
-      case Kind::kReplace: out = replace_text(out, step.pattern, step.content); break;
+      case Kind::kReplace: out = replace_text(out, step.pattern, step.content, limit); break;
       case Kind::kReplaceRegex: {
-        ASSIGN_OR_RETURN(out, replace_matches(out, *pattern, step.content, scratch));
+        ASSIGN_OR_RETURN(out, replace_matches(out, *pattern, step.content, limit, scratch));
         break;
       }
       case Kind::kLowercase: out = to_lower(out); break;
       case Kind::kStrip: out = std::string(strip_white_space(out, step.left, step.right)); break;
       case Kind::kStripAccents: out = without_marks(out); break;
     }
-    if (out.size() > kMaxTextBytes) {
+    if (out.size() > limit) {
       return invalid_argument(
-          fmt::format("tokenizer: text normalises to more than {} bytes", kMaxTextBytes));
+          fmt::format("tokenizer: normalisation makes more than {} bytes of the text", limit));
     }
+    budget -= out.size();
   }
   return out;
 }

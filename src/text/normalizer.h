@@ -20,8 +20,11 @@ class Normalizer {
   static Result<Normalizer> create(std::vector<NormalizerStep> steps);
 
   bool empty() const { return steps_.empty(); }
-  // The text after all steps. kInvalidArgument when a step would make it larger than 256 MiB, or a
-  // pattern goes over its budget. REQUIRES: valid UTF-8.
+  // The text after all steps. Takes what each of them makes off `budget`; kInvalidArgument when
+  // that does not suffice, a step would make the text larger than 1 MiB and 16 times what it was,
+  // or than 256 MiB, or a pattern goes over its own budget. REQUIRES: valid UTF-8.
+  Result<std::string> apply(std::string_view text, PatternScratch& scratch, size_t& budget) const;
+  // The same with a budget that no published tokenizer comes near: 4 MiB and 128 times the text.
   Result<std::string> apply(std::string_view text, PatternScratch& scratch) const;
 
  private:

@@ -36,6 +36,22 @@ TEST(Normalizer, EndsWithAnErrorWhenATextGrowsWithoutMeasure) {
   ASSERT_TRUE(normalizer.ok());
   PatternScratch scratch;
   EXPECT_FALSE(normalizer->apply("a", scratch).ok());
+  // Refused while it is small: 64 steps on a large text would take seconds.
+  size_t budget = 10'000;
+  EXPECT_FALSE(normalizer->apply("a", scratch, budget).ok());
+  EXPECT_GT(budget, 5'000U);  // 64 + 4096, then 262144 would not fit
+}
+
+TEST(Normalizer, CountsWhatItsStepsMake) {
+  const auto normalizer =
+      Normalizer::create({{.kind = Kind::kPrepend, .content = "__"},
+                          {.kind = Kind::kReplace, .pattern = "a", .content = "b"}});
+  ASSERT_TRUE(normalizer.ok());
+  PatternScratch scratch;
+  size_t budget = 10;
+  EXPECT_EQ(*normalizer->apply("aaa", scratch, budget), "__bbb");
+  EXPECT_EQ(budget, 0U);
+  EXPECT_FALSE(normalizer->apply("aaa", scratch, budget).ok());
 }
 
 TEST(Normalizer, RefusesBadPatternsAndTooLongContents) {

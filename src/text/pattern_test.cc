@@ -56,6 +56,27 @@ TEST(Pattern, RefusesWhatItCannotCompileOrTranslate) {
   EXPECT_FALSE(Pattern::create("a\\").ok());
 }
 
+TEST(Pattern, RefusesToWriteOutWhatIsRepeatedTooOften) {
+  for (const char* expression : {"(a{1000}){1000}", "((^a){100}){1000}", "(?:\\b[a-z]{9,9000}){9}",
+                                 "(((a{20}){20}){20}){20}\\b", "^x{0,65535}", "[ab]{60000}$",
+                                 "((?:^a|b{50}){50}c){50}", "(?:(?:^\\p{L}{99}){99}){99}"}) {
+    const auto pattern = Pattern::create(expression);
+    ASSERT_FALSE(pattern.ok()) << expression;
+    EXPECT_NE(pattern.error().message.find("repeats"), std::string::npos) << expression;
+  }
+  EXPECT_TRUE(Pattern::create("^(?:a{20}){20}\\{5000}").ok());
+  EXPECT_TRUE(Pattern::create("^[a{9000}]b{100}").ok());
+}
+
+TEST(Pattern, AnAutomatonStopsWhenAPatternLooksTooOftenAtAText) {
+  const auto pattern = Pattern::create("a+b|a");  // from each a to the end
+  ASSERT_TRUE(pattern.ok() && (*pattern)->is_linear());
+  PatternScratch scratch;
+  const auto done = (*pattern)->for_each(std::string(100'000, 'a'), scratch, [](size_t, size_t) {});
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, ErrorCode::kInvalidArgument);
+}
+
 TEST(Pattern, HopelessMatchesEndWithAnError) {
   const auto pattern = Pattern::create("(a+)+$");
   ASSERT_TRUE(pattern.ok());

@@ -20,6 +20,8 @@ namespace {
 
 constexpr int32_t kMaxVocabSize = 1 << 22;
 constexpr size_t kMaxAddedTokenBytes = 512;  // bounds the work for each byte of a text
+// What normalising all added tokens may make, step by step.
+constexpr size_t kMaxNormalizedTokenBytes = size_t{256} << 20;
 
 using AddedToken = TokenizerData::AddedToken;
 
@@ -90,13 +92,14 @@ struct Tokenizer::Impl {
 
 Result<void> Tokenizer::Impl::place_added_tokens() {
   PatternScratch scratch;
+  size_t budget = kMaxNormalizedTokenBytes;
   std::vector<AddedToken> raw, normalized, given = data.added_tokens;
   special.resize(data.tokens.size());
   for (AddedToken& token : data.added_tokens) {
     if (token.special) special[static_cast<size_t>(token.id)] = true;
     AddedToken matched = token;
     if (token.normalized && data.normalize_added_tokens && !normalizer.empty()) {
-      ASSIGN_OR_RETURN(matched.content, normalizer.apply(token.content, scratch));
+      ASSIGN_OR_RETURN(matched.content, normalizer.apply(token.content, scratch, budget));
       if (matched.content.size() > kMaxAddedTokenBytes) {
         return invalid_argument(
             fmt::format("tokenizer: added token {} normalises to more than {} bytes", token.id,

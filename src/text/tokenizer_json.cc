@@ -247,22 +247,47 @@ Result<void> read_post_processor(const Json& processor, TokenizerData& data, boo
   return {};
 }
 
-Result<void> read_added_tokens(const Json& list, TokenizerData& data) {
-  if (list.is_null()) return {};
-  if (!list.is_array()) return malformed("added_tokens: not a list");
-  for (const Json& entry : list) {
-    if (!entry.is_object() || !entry.contains("id")) return malformed("added_tokens: bad entry");
-    TokenizerData::AddedToken token;
-    ASSIGN_OR_RETURN(token.id, checked_id(entry["id"], "added_tokens"));
-    token.content = json_text(entry, "content");
-    token.special = json_flag(entry, "special", false);
-    token.lstrip = json_flag(entry, "lstrip", false);
-    token.rstrip = json_flag(entry, "rstrip", false);
-    token.single_word = json_flag(entry, "single_word", false);
-    token.normalized = json_flag(entry, "normalized", false);
+// One member of an added token.
+Result<void> read_added_member(JsonScanner& in, const std::string& key,
+                               TokenizerData::AddedToken& token) {
+  if (key == "id" || key == "content") {
+    int64_t id = 0;
+    const bool read = key == "id" ? in.read_integer(id) : in.read_string(token.content);
+    if (!read) return malformed(fmt::format("added_tokens: no {} at byte {}", key, in.offset()));
+    if (id < 0 || id >= kMaxVocabSize) {
+      return malformed(fmt::format("added_tokens: id {} outside 0..{}", id, kMaxVocabSize - 1));
+    }
+    if (key == "id") token.id = static_cast<int32_t>(id);
+    return {};
+  }
+  const std::string_view value = in.skip_value();
+  if (in.failed()) return in.error();
+  for (const auto& [name, flag] : {std::pair{"special", &token.special},
+                                   {"lstrip", &token.lstrip},
+                                   {"rstrip", &token.rstrip},
+                                   {"single_word", &token.single_word},
+                                   {"normalized", &token.normalized}}) {
+    if (key == name) *flag = value == "true";
+  }
+  if (value == "true" || value == "false") return {};
+  return parse_json(value).ok() ? Result<void>() : Result<void>(in.error());
+}
+
+// By the scanner: files may have a million of them.
+Result<void> read_added_tokens(std::string_view list, TokenizerData& data) {
+  if (list.empty() || list == "null") return {};
+  JsonScanner in(list, 0);
+  if (!in.enter('[')) return malformed("added_tokens: not a list");
+  std::string key;
+  while (in.next_element()) {
+    TokenizerData::AddedToken token{.id = -1};
+    if (!in.enter('{')) return malformed("added_tokens: bad entry");
+    while (in.next_member(key)) RETURN_IF_ERROR(read_added_member(in, key, token));
+    if (in.failed()) return in.error();
+    if (token.id < 0) return malformed("added_tokens: an entry without an id");
     data.added_tokens.push_back(std::move(token));
   }
-  return {};
+  return in.failed() ? Result<void>(in.error()) : Result<void>();
 }
 
 const Json& part_of(const Json& parts, const char* name) {
@@ -281,7 +306,7 @@ Result<void> read_splits(const Json& parts, TokenizerData& data) {
   return {};
 }
 
-Result<void> read_rest(const Json& parts, TokenizerData& data) {
+Result<void> read_rest(const Json& parts, std::string_view added_tokens, TokenizerData& data) {
   const Json& post_processor = part_of(parts, "post_processor");
   if (!post_processor.is_null() && !post_processor.is_object()) {
     return malformed("post_processor: not an object");
@@ -294,7 +319,7 @@ Result<void> read_rest(const Json& parts, TokenizerData& data) {
     data.decoders.push_back(
         {.kind = bytes ? DecoderStep::Kind::kByteLevel : DecoderStep::Kind::kJoinWithSpaces});
   }
-  return read_added_tokens(part_of(parts, "added_tokens"), data);
+  return read_added_tokens(added_tokens, data);
 }
 
 }  // namespace
@@ -305,6 +330,7 @@ Result<TokenizerData> parse_tokenizer_json(std::string_view text) {
   TokenizerData data;
   Json parts = Json::object();
   std::optional<size_t> model_at;
+  std::optional<std::string_view> added_tokens;
   bool has_model = false;
   std::string key;
   if (!in.enter('{')) return in.error();
@@ -320,8 +346,11 @@ Result<TokenizerData> parse_tokenizer_json(std::string_view text) {
       } else {
         in.skip_value();
       }
-    } else if (key == "added_tokens" || key == "normalizer" || key == "pre_tokenizer" ||
-               key == "post_processor" || key == "decoder") {
+    } else if (key == "added_tokens") {
+      if (added_tokens) return malformed(key + " is given twice");
+      added_tokens = in.skip_value();
+    } else if (key == "normalizer" || key == "pre_tokenizer" || key == "post_processor" ||
+               key == "decoder") {
       if (parts.contains(key)) return malformed(key + " is given twice");
       const std::string_view value = in.skip_value();
       if (in.failed()) break;
@@ -337,7 +366,7 @@ Result<TokenizerData> parse_tokenizer_json(std::string_view text) {
     JsonScanner model(text, *model_at);
     RETURN_IF_ERROR(read_model(model, data));
   }
-  RETURN_IF_ERROR(read_rest(parts, data));
+  RETURN_IF_ERROR(read_rest(parts, added_tokens.value_or(""), data));
   return data;
 }
 

@@ -119,6 +119,34 @@ TEST(TokenizerJson, ReadsTheEndsOfARobertaTokenizer) {
   EXPECT_EQ(data->suffix_ids, std::vector<int32_t>{2});
 }
 
+TEST(TokenizerJson, ReadsAddedTokensWithWhatElseTheySay) {
+  const auto with = [&](const std::string& entry) {
+    Json json = small();
+    json.erase("added_tokens");
+    std::string text = dump_json(json);
+    text.insert(1, "\"added_tokens\": [" + entry + "],");
+    return parse_tokenizer_json(text);
+  };
+  const auto data =
+      with(R"({"note": {"a": [1, "}"]}, "id" : 7, "content": "<\u00e9>", "special": true,
+      "lstrip": false, "rstrip": true, "normalized": "true", "single_word": null})");
+  ASSERT_TRUE(data.ok()) << data.error().message;
+  ASSERT_EQ(data->added_tokens.size(), 1U);
+  const auto& token = data->added_tokens[0];
+  EXPECT_EQ(token.id, 7);
+  EXPECT_EQ(token.content, "<é>");
+  EXPECT_TRUE(token.special && token.rstrip);
+  EXPECT_FALSE(token.lstrip || token.normalized || token.single_word);
+  for (const char* entry :
+       {"{}", "5", R"({"content": "a"})", R"({"id": -1, "content": "a"})", R"({"id": 1.5})",
+        R"({"id": 9999999999})", R"({"id": "1"})", R"({"id": 1, "content": "a", "special": tru})",
+        R"({"id": 1, "content": 5})", R"({"id": 1,})", R"({"id": 1} {"id": 2})"}) {
+    const auto refused = with(entry);
+    ASSERT_FALSE(refused.ok()) << entry;
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument) << entry;
+  }
+}
+
 TEST(TokenizerJson, RefusesWhatIsMalformed) {
   for (const char* model :
        {R"({"vocab": {"a": -1}, "merges": []})", R"({"vocab": {"a": 2000000000}, "merges": []})",

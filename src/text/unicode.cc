@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "text/unicode_versions.h"
 
 namespace pagoda {
 namespace {
@@ -151,8 +152,10 @@ size_t append_utf8_lossy(std::string_view bytes, std::string& out) {
   return offset;
 }
 
-std::string normalize_unicode(std::string_view text, NormalForm form) {
-  if (skip_ascii(text, 0) == text.size()) return std::string(text);
+namespace {
+
+// Appends the normalisation form of a stretch of text that no later Unicode is needed for.
+void append_normalized(std::string_view text, NormalForm form, std::string& out) {
   const bool composed = form == NormalForm::kNfc || form == NormalForm::kNfkc;
   const bool compatible = form == NormalForm::kNfkc || form == NormalForm::kNfkd;
   const int options = UTF8PROC_STABLE | (composed ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) |
@@ -176,12 +179,52 @@ std::string normalize_unicode(std::string_view text, NormalForm form) {
         utf8proc_normalize_utf32(points.data(), length, static_cast<utf8proc_option_t>(options));
     CHECK(length >= 0);
   }
-  std::string result;
-  result.reserve(text.size());
   for (utf8proc_ssize_t i = 0; i < length; ++i) {
-    append_utf8(result, static_cast<char32_t>(points[static_cast<size_t>(i)]));
+    append_utf8(out, static_cast<char32_t>(points[static_cast<size_t>(i)]));
   }
-  return result;
+}
+
+// True for characters that the form keeps, and that neither move nor join what is before them.
+bool is_inert(char32_t c, NormalForm form) {
+  constexpr uint16_t kNone = 0xFFFF, kSecond = 0x8000;
+  if (c < 0x80) return true;
+  if (c >= 0x1100 && c <= 0x11FF) return false;  // parts of syllables join by a rule
+  if (c >= 0xAC00 && c <= 0xD7A3) return form == NormalForm::kNfc || form == NormalForm::kNfkc;
+  const utf8proc_property_t& property = *utf8proc_get_property(static_cast<utf8proc_int32_t>(c));
+  return property.combining_class == 0 && property.decomp_seqindex == kNone &&
+         (property.comb_index == kNone || property.comb_index < kSecond);
+}
+
+}  // namespace
+
+// Only what may change goes through the tables of decompositions: from the character before it to
+// the next one that is inert.
+std::string normalize_unicode(std::string_view text, NormalForm form) {
+  std::string out;
+  out.reserve(text.size() + text.size() / 8);
+  size_t done = 0;    // up to here the text is in `out`
+  size_t before = 0;  // the last character, to which the next may join
+  for (size_t offset = 0; offset < text.size();) {
+    const size_t start = offset;
+    char32_t c = next_code_point(text, offset);
+    if (is_inert(c, form) || !is_known_to_normalizers(c)) {
+      // What is unknown joins nothing: it does not count as a character before.
+      before = is_inert(c, form) ? start : offset;
+      continue;
+    }
+    size_t end = offset;
+    while (offset < text.size()) {
+      c = next_code_point(text, offset);
+      if (is_inert(c, form) || !is_known_to_normalizers(c)) break;
+      end = offset;
+    }
+    before = std::max(before, done);
+    out.append(text.substr(done, before - done));
+    append_normalized(text.substr(before, end - before), form, out);
+    done = before = offset = end;
+  }
+  out.append(text.substr(done));
+  return out;
 }
 
 std::string without_marks(std::string_view text) {
@@ -189,8 +232,10 @@ std::string without_marks(std::string_view text) {
   out.reserve(text.size());
   for (size_t offset = 0; offset < text.size();) {
     const size_t start = offset;
-    const utf8proc_category_t category = category_of(next_code_point(text, offset));
-    if (category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME) continue;
+    const char32_t c = next_code_point(text, offset);
+    const utf8proc_category_t category = category_of(c);
+    const bool mark = category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME;
+    if (mark ? is_known_mark(c) : c == 0x1CF2 || c == 0x1CF3) continue;
     out.append(text.substr(start, offset - start));
   }
   return out;
@@ -257,7 +302,8 @@ bool is_decimal_digit(char32_t code_point) {
 
 bool is_numeric(char32_t code_point) {
   const utf8proc_category_t category = category_of(code_point);
-  return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
+  return (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO) ||
+         is_newer_number(code_point);
 }
 
 bool is_punctuation(char32_t code_point) {
@@ -266,7 +312,10 @@ bool is_punctuation(char32_t code_point) {
            !is_decimal_digit(code_point);
   }
   const utf8proc_category_t category = category_of(code_point);
-  return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+  if (category < UTF8PROC_CATEGORY_PC || category > UTF8PROC_CATEGORY_PO) {
+    return code_point == 0x166D || code_point == 0x111C9;  // signs of another kind since Unicode 8
+  }
+  return is_known_punctuation(code_point);
 }
 
 bool is_printable(char32_t code_point) {
@@ -284,26 +333,14 @@ bool is_printable(char32_t code_point) {
   }
 }
 
-std::string to_upper(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (size_t offset = 0; offset < text.size();) {
-    const char32_t c = next_code_point(text, offset);
-    if (c == 0xDF) {
-      out += "SS";
-    } else {
-      append_utf8(out, static_cast<char32_t>(utf8proc_toupper(static_cast<int32_t>(c))));
-    }
-  }
-  return out;
-}
-
 std::string to_lower(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (size_t offset = 0; offset < text.size();) {
     const char32_t c = next_code_point(text, offset);
-    append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<int32_t>(c))));
+    const char32_t newer = newer_small_letter(c);
+    append_utf8(
+        out, newer != 0 ? newer : static_cast<char32_t>(utf8proc_tolower(static_cast<int32_t>(c))));
     if (c == 0x130) append_utf8(out, 0x307);  // the one letter whose full mapping is longer
   }
   return out;

@@ -1,4 +1,4 @@
-// UTF-8 and character classes: validation, decoding with replacement, normalisation, spaces, case.
+// UTF-8 and character classes: validation, decoding with replacement, normalisation, spaces.
 #pragma once
 
 #include <cstddef>
@@ -29,9 +29,10 @@ int64_t count_code_points(std::string_view text);
 size_t append_utf8_lossy(std::string_view bytes, std::string& out);
 
 enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
-// A valid UTF-8 text in a normalisation form (Unicode Standard Annex 15).
+// A valid UTF-8 text in a normalisation form (Unicode Standard Annex 15) of Unicode 9, as Hugging
+// Face tokenizers has it: later characters stay as and where they are.
 std::string normalize_unicode(std::string_view text, NormalForm form);
-// A valid UTF-8 text without its combining marks (categories M*).
+// A valid UTF-8 text without its combining marks (categories M*, of Unicode 8).
 std::string without_marks(std::string_view text);
 // A valid UTF-8 text without the White_Space at its ends.
 std::string_view strip_white_space(std::string_view text, bool left, bool right);
@@ -47,14 +48,13 @@ bool is_upper(char32_t code_point);
 bool is_lower(char32_t code_point);
 bool is_letter(char32_t code_point);
 bool is_decimal_digit(char32_t code_point);
-bool is_numeric(char32_t code_point);  // categories N*
-// Categories P*, and the signs that ASCII counts as punctuation ($ + < = > ^ ` | ~).
+bool is_numeric(char32_t code_point);  // categories N*, of Unicode 17
+// Categories P* of Unicode 8, and the signs that ASCII counts as punctuation ($ + < = > ^ ` | ~).
 bool is_punctuation(char32_t code_point);
 // Python's str.isprintable for one character.
 bool is_printable(char32_t code_point);
 
-// Case mapping of a valid UTF-8 text by simple mappings, and the German sharp s as Python does it.
-std::string to_upper(std::string_view text);
+// A valid UTF-8 text in small letters: by simple mappings, except of the capital I with a dot.
 std::string to_lower(std::string_view text);
 
 }  // namespace pagoda

