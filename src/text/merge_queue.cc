@@ -2,6 +2,7 @@
 #include "text/merge_queue.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 
 #include "base/check.h"
@@ -11,6 +12,26 @@ namespace {
 
 uint64_t key_of(int32_t rank, uint32_t place) {
   return (uint64_t{static_cast<uint32_t>(rank)} << 32) | place;
+}
+
+// In passes over 11 bits each, as many as the largest place needs.
+void sort_places(std::vector<uint32_t>& places) {
+  constexpr size_t kWorthPasses = 512;
+  constexpr uint32_t kBits = 11, kMask = (1U << kBits) - 1;
+  if (std::is_sorted(places.begin(), places.end())) return;
+  if (places.size() < kWorthPasses) {
+    std::sort(places.begin(), places.end());
+    return;
+  }
+  const uint32_t largest = *std::max_element(places.begin(), places.end());
+  std::vector<uint32_t> sorted(places.size());
+  for (uint32_t shift = 0; shift < 32 && (largest >> shift) != 0; shift += kBits) {
+    std::array<size_t, kMask + 2> begin = {};
+    for (const uint32_t place : places) ++begin[((place >> shift) & kMask) + 1];
+    for (size_t i = 1; i < begin.size(); ++i) begin[i] += begin[i - 1];
+    for (const uint32_t place : places) sorted[begin[(place >> shift) & kMask]++] = place;
+    places.swap(sorted);
+  }
 }
 
 }  // namespace
@@ -68,7 +89,7 @@ bool MergeQueue::start_next_rank() {
   chunks_[list.last].next = unused_;
   unused_ = list.first;
   list = {kNone, kNone};
-  if (!std::is_sorted(places_.begin(), places_.end())) std::sort(places_.begin(), places_.end());
+  sort_places(places_);
   return true;
 }
 

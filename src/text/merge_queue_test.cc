@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <queue>
 #include <random>
+#include <vector>
 
 namespace pagoda {
 namespace {
@@ -31,6 +33,25 @@ TEST(MergeQueue, GivesCandidatesInTheOrderOfAPriorityQueue) {
       ASSERT_EQ((uint64_t{static_cast<uint32_t>(rank)} << 32) | place, expected.top());
       expected.pop();
     }
+  }
+}
+
+TEST(MergeQueue, SortsManyPlacesOfOneRank) {
+  std::mt19937 random(4);
+  MergeQueue queue(2);
+  std::vector<uint32_t> expected;
+  for (const uint32_t bits : {5U, 16U, 32U}) {
+    for (int i = 0; i < 5000; ++i) {
+      expected.push_back(static_cast<uint32_t>(random()) >> (32 - bits));
+      queue.push(1, expected.back());
+    }
+  }
+  std::sort(expected.begin(), expected.end());
+  for (const uint32_t place : expected) {
+    int32_t rank = 0;
+    uint32_t given = 0;
+    ASSERT_TRUE(queue.pop(rank, given));
+    ASSERT_EQ(given, place);
   }
 }
 
