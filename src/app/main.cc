@@ -4,13 +4,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "app/bench_cli.h"
+#include "app/command_line.h"
 #include "app/commands.h"
 #include "app/config.h"
 #include "base/env.h"
@@ -18,72 +18,6 @@
 
 namespace pagoda {
 namespace {
-
-// The values of a table of flags as CLI11 collects them; checked and stored by apply_settings().
-class FlagParser {
- public:
-  FlagParser(CLI::App& app, std::vector<Flag> flags, bool with_config)
-      : flags_(std::move(flags)), values_(flags_.size()), options_(flags_.size()) {
-    if (with_config) {
-      app.add_option("--config", config_, "YAML file of these settings, by the same names")
-          ->type_name("FILE")
-          ->group("Configuration");
-    }
-    model_option_ = app.add_option(
-        "MODEL", model_,
-        "folder, GGUF file, or ORG/NAME on a hub (default: the built-in demo model)");
-    for (size_t i = 0; i < flags_.size(); ++i) add(app, i);
-  }
-
-  Result<void> apply() const {
-    std::vector<GivenFlag> given;
-    for (size_t i = 0; i < flags_.size(); ++i) {
-      if (options_[i]->count() > 0) given.push_back({flags_[i].name, values_[i]});
-    }
-    if (model_option_->count() > 0) {
-      if (model_.empty()) return invalid_argument("MODEL is empty");
-      for (const GivenFlag& flag : given) {
-        if (flag.name == "model") return invalid_argument("MODEL and --model were both given");
-      }
-      given.push_back({"model", {model_}});
-    }
-    return apply_settings(flags_, given, config_);
-  }
-
- private:
-  void add(CLI::App& app, size_t i) {
-    const Flag& flag = flags_[i];
-    const std::string name = "--" + flag.name;
-    std::string help = flag.help;
-    if (!flag.default_text.empty()) help += " [" + flag.default_text + "]";
-    if (flag.value_name.empty()) {
-      options_[i] = app.add_flag(name)->description(help);
-    } else {
-      options_[i] = app.add_option(name, values_[i], help)->type_name(flag.value_name);
-      // One value a mention, so that a flag never swallows the MODEL behind it.
-      options_[i]->expected(1)->allow_extra_args(false)->multi_option_policy(
-          flag.repeatable ? CLI::MultiOptionPolicy::TakeAll : CLI::MultiOptionPolicy::Throw);
-    }
-    options_[i]->group(flag.group);
-  }
-
-  std::vector<Flag> flags_;
-  std::vector<std::vector<std::string>> values_;
-  std::vector<CLI::Option*> options_;
-  std::string config_;
-  std::string model_;
-  CLI::Option* model_option_ = nullptr;
-};
-
-// CLI11's Range lets NaN through: it compares false with both ends.
-std::function<std::string(const std::string&)> number_in(double low, double high) {
-  return [low, high](const std::string& text) -> std::string {
-    char* end = nullptr;
-    const double value = std::strtod(text.c_str(), &end);
-    if (!text.empty() && *end == '\0' && value >= low && value <= high) return "";
-    return fmt::format("'{}' is not a number from {} to {}", text, low, high);
-  };
-}
 
 void add_generation_flags(CLI::App& app, GenerationOptions& options) {
   const std::string group = "Generation";
@@ -119,12 +53,6 @@ int report(const Result<void>& result) {
   std::fprintf(stderr, "pagoda: %s\n", line.c_str());
   return 1;
 }
-
-// One subcommand: its options live here while the command line is read and the command runs.
-struct Command {
-  CLI::App* app = nullptr;
-  std::function<Result<void>()> execute;
-};
 
 Command add_serve(CLI::App& root) {
   CLI::App* app = root.add_subcommand("serve", "serve a model over the OpenAI API");
@@ -164,6 +92,7 @@ Command add_chat(CLI::App& root) {
             return chat(*options);
           }};
 }
+
 
 Command add_info(CLI::App& root) {
   CLI::App* app = root.add_subcommand("info", "show what the machine offers and what a model is");
@@ -280,13 +209,15 @@ int run(int argc, char** argv) {
                 "pagoda");
   root.require_subcommand(1);
   root.set_version_flag("--version", [] { return "pagoda " + program_version(); });
-  const std::vector<Command> commands = {add_serve(root),    add_run(root),      add_chat(root),
+  std::vector<Command> commands = {add_serve(root),    add_run(root),      add_chat(root),
                                          add_info(root),     add_pull(root),     add_list(root),
                                          add_rm(root),       add_quantize(root), add_logits(root),
                                          add_tokenize(root), add_render(root),   add_version(root)};
+  for (Command& command : add_bench(root)) commands.push_back(std::move(command));
   // CLI11 only says that a command is missing; a mistyped one deserves its name.
-  const bool known = std::any_of(commands.begin(), commands.end(), [&](const Command& command) {
-    return argc > 1 && command.app->get_name() == argv[1];
+  const auto names = root.get_subcommands(nullptr);
+  const bool known = std::any_of(names.begin(), names.end(), [&](const CLI::App* app) {
+    return argc > 1 && app->get_name() == argv[1];
   });
   if (argc > 1 && argv[1][0] != '-' && !known) {
     std::fprintf(stderr, "pagoda: unknown command '%.60s'; see pagoda --help\n", argv[1]);
