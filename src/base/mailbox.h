@@ -43,6 +43,12 @@ class Mailbox {
     ready_.wait_for(lock, timeout, [this] { return closed_ || !messages_.empty(); });
   }
 
+  // As wait(), until `time` at most.
+  void wait_until(std::chrono::steady_clock::time_point time) {
+    std::unique_lock lock(mutex_);
+    ready_.wait_until(lock, time, [this] { return closed_ || !messages_.empty(); });
+  }
+
   bool empty() const {
     const std::lock_guard lock(mutex_);
     return messages_.empty();

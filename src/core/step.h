@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "core/sampling_params.h"
 #include "core/types.h"
@@ -23,6 +24,7 @@ struct ScheduledSequence {
   std::span<const BlockId> block_table;      // covers computed + scheduled tokens
   const SamplingParams* sampling = nullptr;  // null: prompt chunk, nothing to sample yet
   int32_t choice_index = 0;  // which of the request's n choices: part of the random counter
+  TimePoint not_before{};    // as its last SampledToken had it; zero in its first step
 };
 
 // One step: at most StepLimits::max_num_batched_tokens tokens in at most max_num_seqs sequences.
@@ -40,11 +42,17 @@ struct TokenLogprob {
 struct SampledToken {
   SequenceId sequence_id = 0;
   TokenId token = 0;
-  float logprob = 0.0F;                    // of `token`; set when num_logprobs >= 0
-  std::vector<TokenLogprob> top_logprobs;  // most likely first, num_logprobs of them
+  float logprob = 0.0F;                         // of `token`; set when num_logprobs >= 0
+  std::vector<TokenLogprob> top_logprobs = {};  // most likely first, num_logprobs of them
   // Set: no token could be chosen, which ends this sequence's request alone; the rest has no
   // meaning.
   std::optional<Error> error = {};
+  // Set: no token yet. The last of the scheduled tokens counts as not computed, and is scheduled
+  // again; of the rest only not_before has a meaning.
+  bool deferred = false;
+  // The sequence is not scheduled before this time, so that a runner whose sequences take their
+  // time side by side need not hold all of them up. Zero: as soon as there is room.
+  TimePoint not_before{};
 };
 
 // In the order of SchedulerOutput::sequences, skipping those with sampling == nullptr.

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -38,6 +39,8 @@ using EngineCommand = std::variant<AddCommand, AbortCommand, StopChoiceCommand>;
 
 constexpr std::chrono::milliseconds kStateInterval{100};
 constexpr std::chrono::milliseconds kIdleCheckInterval{1000};
+// Most that is waited for sequences that the runner has put off, as requests that wait expire.
+constexpr std::chrono::milliseconds kLongestRest{50};
 constexpr std::chrono::milliseconds kStoreRest{20};
 constexpr std::chrono::milliseconds kFinalSaveTime{10'000};
 constexpr std::chrono::milliseconds kFinalSaveRest{1'000};
@@ -66,11 +69,16 @@ struct AsyncEngine::Impl {
     // Mail that came while the runner worked counts before its tokens are given out.
     const StepHooks hooks = {.before_execute = [this] { publish(true); },
                              .after_execute = [this] { handle_mail(); }};
+    bool stepped = false;
     while (true) {
-      if (!engine.has_work()) wait_for_mail();
+      if (!engine.has_work()) {
+        wait_for_mail();
+      } else if (!stepped || !engine.has_waiting()) {  // else the step may have made room
+        wait_until_due();
+      }
       handle_mail();
       if (mailbox.closed()) break;
-      engine.step(hooks);
+      stepped = engine.step(hooks);
       publish(false);
     }
     handle_mail();
@@ -100,6 +108,18 @@ struct AsyncEngine::Impl {
       }
     }
     mailbox.wait();
+  }
+
+  // Returns at once unless the runner has put off all that runs. Whole milliseconds, so that
+  // thousands of sequences do not take a step each.
+  void wait_until_due() {
+    const TimePoint due = engine.next_due();
+    if (due == TimePoint{}) return;
+    const TimePoint now = clock.now();
+    if (due <= now) return;
+    const TimePoint until = std::min(due, now + kLongestRest);
+    mailbox.wait_until(
+        TimePoint(std::chrono::ceil<std::chrono::milliseconds>(until.time_since_epoch())));
   }
 
   // The last chance before the process ends.

@@ -134,6 +134,45 @@ TEST(AsyncEngine, RunsARequestToItsEnd) {
   EXPECT_EQ(engine.stats().num_generation_tokens, 20);
 }
 
+TEST(AsyncEngine, WhileAllThatRunsIsPutOffItRestsAndTakesMail) {
+  FakeRunner runner;
+  const auto far = std::chrono::hours(24);
+  runner.defer = [&](const ScheduledSequence& s) -> std::optional<TimePoint> {
+    if (s.id == 1) return real_clock().now() + far;
+    return std::nullopt;
+  };
+  AsyncEngine engine(runner, make_config(), nullptr, "demo");
+  const auto late = std::make_shared<WaitingSink>();
+  const Result<RequestId> id = engine.submit(make_request(10, 5), late);
+  ASSERT_TRUE(id.ok());
+  for (int i = 0; i < 3; ++i) {
+    const auto sink = std::make_shared<WaitingSink>();
+    ASSERT_TRUE(engine.submit(make_request(10, 5), sink).ok());
+    sink->wait_final();
+  }
+  EXPECT_EQ(late->num_final(), 0);
+  EXPECT_LE(engine.stats().num_steps, 1 + 3 * 5) << "no step that held nothing";
+  engine.abort(*id);
+  late->wait_final();
+  EXPECT_EQ(late->reason(), FinishReason::kAbort);
+}
+
+TEST(AsyncEngine, WhatIsPutOffComesWhenItIsDueAndNotBefore) {
+  FakeRunner runner;
+  const TimePoint due = real_clock().now() + std::chrono::milliseconds(120);
+  runner.defer = [&](const ScheduledSequence& s) -> std::optional<TimePoint> {
+    if (s.not_before != TimePoint{}) return std::nullopt;
+    return due;
+  };
+  AsyncEngine engine(runner, make_config(), nullptr, "demo");
+  const auto sink = std::make_shared<WaitingSink>();
+  const Request request = make_request(10, 5);
+  ASSERT_TRUE(engine.submit(request, sink).ok());
+  sink->wait_final();
+  EXPECT_GE(real_clock().now(), due);
+  EXPECT_EQ(sink->tokens(), reference(request));
+}
+
 TEST(AsyncEngine, RefusesWhatCannotFitWithoutCountingIt) {
   FakeRunner runner;
   AsyncEngine engine(runner, make_config(), nullptr, "demo");

@@ -211,12 +211,13 @@ void Engine::expire_waiting() {
   }
 }
 
-void Engine::step(const StepHooks& hooks) {
+bool Engine::step(const StepHooks& hooks) {
   expire_waiting();
-  if (!has_work()) return;
+  if (!has_work()) return false;
   const TimePoint begin = clock_.now();
   const ScheduledStep step = scheduler_.schedule();
   note_scheduled(step);
+  if (step.output.sequences.empty()) return false;
   if (hooks.before_execute) hooks.before_execute();
   Result<ModelRunnerOutput> result = execute(step.output);
   ++totals_.num_steps;
@@ -238,6 +239,7 @@ void Engine::step(const StepHooks& hooks) {
     if (!checked.ok()) log_error("invariant_violated " + checked.error().message);
     CHECK(checked.ok());
   }
+  return true;
 }
 
 void Engine::note_scheduled(const ScheduledStep& step) {
@@ -324,7 +326,7 @@ Result<void> Engine::check_output(const SchedulerOutput& step,
     }
     const SampledToken& token = output.tokens[num_tokens++];
     const bool in_vocabulary = token.token >= 0 && token.token < config_.vocab_size;
-    if (token.sequence_id != s.id || (!token.error && !in_vocabulary)) {
+    if (token.sequence_id != s.id || (!token.error && !token.deferred && !in_vocabulary)) {
       return internal_error(fmt::format("the runner gave token {} for sequence {} in place of {}",
                                         token.token, token.sequence_id, s.id));
     }

@@ -63,10 +63,14 @@ class Engine {
   void stop_choice(RequestId id, int32_t choice_index);
 
   bool has_work() const { return !scheduler_.empty(); }
-  // Runs one step and posts what it brought; does nothing without work. A step that fails (an
-  // Error, an exception, a result that is not what was asked for) ends its requests with kError;
-  // the others go on.
-  void step(const StepHooks& hooks = {});
+  // Runs one step and posts what it brought; does nothing, and returns false, without work, and
+  // while the runner has put off all that runs and nobody who waits can start. A step that fails
+  // (an Error, an exception, a result that is not what was asked for) ends its requests with
+  // kError; the others go on.
+  bool step(const StepHooks& hooks = {});
+  // When the first of the running sequences may have a step again; zero: at once, or none runs.
+  TimePoint next_due() const { return scheduler_.next_due(); }
+  bool has_waiting() const { return scheduler_.num_waiting() > 0; }
 
   EngineStats stats() const;
   // Of unfinished requests, oldest first. O(requests + sequences).

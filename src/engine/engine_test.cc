@@ -213,6 +213,63 @@ TEST(Engine, RefusesWhatCanNeverRunAndNamesTheNumbers) {
   EXPECT_THAT(message(request), HasSubstr("token id -1"));
 }
 
+TEST(Engine, ASequenceThatIsPutOffHasNoStepUntilItsTimeAndHoldsUpNobody) {
+  World world;
+  const TimePoint start{std::chrono::seconds(100)};
+  world.clock.time = start;
+  const RequestId late = world.submit(make_request(9, 3, 1));
+  const RequestId other = world.submit(make_request(9, 3, 2));
+  const TimePoint due = start + std::chrono::seconds(5);
+  world.runner.defer = [&](const ScheduledSequence& s) -> std::optional<TimePoint> {
+    if (s.id != 1 || s.not_before != TimePoint{}) return std::nullopt;
+    return due;
+  };
+  for (int i = 0; i < 3; ++i) world.step();
+  world.expect_complete(other);
+  EXPECT_TRUE(world.sinks[late]->choices.empty());
+  EXPECT_EQ(world.engine->next_due(), due);
+  EXPECT_FALSE(world.engine->step());
+  EXPECT_EQ(world.engine->stats().num_steps, 3);
+  EXPECT_EQ(world.engine->stats().num_prompt_tokens, 8 + 9) << "all of the prompt but its last";
+  world.clock.time = due;
+  world.run_until_idle();
+  world.expect_complete(late);
+  EXPECT_EQ(world.engine->stats().num_recomputed_tokens, 0);
+  EXPECT_FALSE(world.engine->step());
+}
+
+TEST(Engine, PutOffAtRandomEveryRequestGetsTheTokensThatItGetsAtOnce) {
+  int64_t num_preemptions = 0;
+  for (uint32_t seed = 1; seed <= 60; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    World world({.num_blocks = 12 + static_cast<int32_t>(random() % 30),
+                 .block_size = 4,
+                 .max_num_batched_tokens = 8 + static_cast<int32_t>(random() % 60),
+                 .max_num_seqs = 1 + static_cast<int32_t>(random() % 8)},
+                45);
+    world.clock.time = TimePoint{std::chrono::seconds(1)};
+    world.runner.defer = [&](const ScheduledSequence& s) -> std::optional<TimePoint> {
+      EXPECT_LE(s.not_before, world.clock.time);
+      if (random() % 3 == 0) return std::nullopt;
+      return world.clock.time + std::chrono::milliseconds(random() % 5);
+    };
+    for (uint32_t i = 0; i < 12; ++i) {
+      world.submit(make_request(1 + static_cast<int32_t>(random() % 25),
+                                1 + static_cast<int32_t>(random() % 20), random() % 3,
+                                1 + static_cast<int32_t>(random() % 3)));
+    }
+    for (int i = 0; world.engine->has_work(); ++i) {
+      ASSERT_LT(i, 100'000) << "no progress";
+      world.clock.time += std::chrono::milliseconds(1);
+      world.step();
+    }
+    for (RequestId id = 1; id <= 12; ++id) world.expect_complete(id);
+    num_preemptions += world.engine->stats().num_preemptions;
+  }
+  EXPECT_GT(num_preemptions, 20);
+}
+
 TEST(Engine, AFailedStepEndsItsRequestsAndNoOther) {
   World world({.num_blocks = 64, .block_size = 4, .max_num_batched_tokens = 64, .max_num_seqs = 2});
   const RequestId first = world.submit(make_request(5, 9, 1));

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -36,6 +37,9 @@ class FakeRunner : public ModelRunner {
   // Called first in each step, on the engine thread: to look at it, to be slow, or to return an
   // Error, which becomes the step's. It must not call into the engine.
   std::function<Result<void>(const SchedulerOutput&)> before_step;
+  // Called for each token that is asked for, on the engine thread: a time puts the token off until
+  // then.
+  std::function<std::optional<TimePoint>(const ScheduledSequence&)> defer;
 
   // What a sequence with these tokens gets next: what any engine must reproduce.
   static TokenId next_token(std::span<const TokenId> token_ids, int32_t num_prompt_tokens,
@@ -74,7 +78,13 @@ class FakeRunner : public ModelRunner {
     }
     ModelRunnerOutput output;
     for (const ScheduledSequence& s : step.sequences) {
-      if (s.sampling != nullptr) output.tokens.push_back(sample(s));
+      if (s.sampling == nullptr) continue;
+      const std::optional<TimePoint> until = defer ? defer(s) : std::nullopt;
+      output.tokens.push_back(until ? SampledToken{.sequence_id = s.id,
+                                                   .token = -1,
+                                                   .deferred = true,
+                                                   .not_before = *until}
+                                    : sample(s));
     }
     return output;
   }

@@ -72,22 +72,36 @@ void Scheduler::for_each_running(const std::function<void(const Sequence&)>& vis
   for (const auto& s : running_) visit(*s);
 }
 
+TimePoint Scheduler::next_due() const {
+  if (running_.empty()) return {};
+  TimePoint first = TimePoint::max();
+  for (const auto& s : running_) {
+    first = std::min(first, s->not_before);
+    if (first == TimePoint{}) break;
+  }
+  return first;
+}
+
 ScheduledStep Scheduler::schedule() {
   ScheduledStep step;
-  restore_until_ = clock_.now() + kRestoreTime;
+  const TimePoint now = clock_.now();
+  restore_until_ = now + kRestoreTime;
   displace_background(step.preempted);
   admit_waiting();
-  schedule_running(step);
-  CHECK(!step.output.sequences.empty() || empty());
+  schedule_running(step, now);
+  CHECK(!step.output.sequences.empty() || empty() || next_due() > now);
   return step;
 }
 
-void Scheduler::schedule_running(ScheduledStep& step) {
-  const auto is_decoding = [](const auto& s) { return s->num_uncomputed_tokens() == 1; };
+void Scheduler::schedule_running(ScheduledStep& step, TimePoint now) {
+  const auto is_decoding = [now](const auto& s) {
+    return s->not_before <= now && s->num_uncomputed_tokens() == 1;
+  };
   // Their tokens are kept back from the prompts before them.
   auto num_decoding = static_cast<int32_t>(std::ranges::count_if(running_, is_decoding));
   for (size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
+    if (sequence.not_before > now) continue;
     if (is_decoding(running_[i])) {
       --num_decoding;
     } else {
@@ -114,6 +128,7 @@ void Scheduler::preempt(size_t index, std::vector<RequestId>& preempted) {
   victim->block_table.clear();
   victim->num_computed_tokens = 0;
   victim->num_cached_blocks = 0;
+  victim->not_before = {};
   preempted.push_back(victim->request_id);
   waiting_.push_preempted(std::move(victim));
 }
@@ -130,6 +145,7 @@ void Scheduler::append_to(ScheduledStep& step, const Sequence& sequence,
       .block_table = sequence.block_table.blocks(),
       .sampling = samples ? &sequence.request->sampling : nullptr,
       .choice_index = sequence.choice_index,
+      .not_before = sequence.not_before,
   });
   step.output.num_tokens += num_scheduled_tokens;
   step.request_ids.push_back(sequence.request_id);
@@ -242,6 +258,11 @@ std::vector<SequenceNews> Scheduler::update(const ScheduledStep& step, ModelRunn
     const auto found = running_by_id_.find(scheduled.id);
     if (found == running_by_id_.end()) continue;  // removed while the step ran
     Sequence& sequence = *found->second;
+    if (token != nullptr) sequence.not_before = token->not_before;
+    if (token != nullptr && token->deferred) {
+      defer(sequence, scheduled.num_scheduled_tokens);
+      continue;
+    }
     note_computed(sequence, scheduled.num_scheduled_tokens);
     offer_to_cache(sequence);
     // An output token counts as two: for the step that makes it and the one that takes it in.
@@ -252,6 +273,12 @@ std::vector<SequenceNews> Scheduler::update(const ScheduledStep& step, ModelRunn
     if (news.back().finish_reason) remove(sequence.request_id, sequence.choice_index);
   }
   return news;
+}
+
+void Scheduler::defer(Sequence& sequence, int32_t num_scheduled_tokens) {
+  note_computed(sequence, num_scheduled_tokens - 1);
+  offer_to_cache(sequence);
+  waiting_.charge(sequence.request->tenant, num_scheduled_tokens - 1);
 }
 
 SequenceNews Scheduler::append_token(Sequence& sequence, SampledToken token) {
@@ -287,7 +314,10 @@ Result<void> Scheduler::check_running(std::vector<int32_t>& num_references) cons
     }
     if (s->num_uncomputed_tokens() < 1) return violation(*s, "has nothing left to compute");
     if (s->num_tokens() > max_model_len_) return violation(*s, "is longer than max_model_len");
-    if (s->block_table.num_blocks() != pool_.blocks_for(s->num_computed_tokens)) {
+    // One that was put off has the block of its next token already.
+    const int32_t num_blocks = s->block_table.num_blocks();
+    if (num_blocks != pool_.blocks_for(s->num_computed_tokens) &&
+        num_blocks != pool_.blocks_for(s->num_computed_tokens + 1)) {
       return violation(*s, "has not the blocks of its computed tokens");
     }
     for (const BlockId id : s->block_table.blocks()) ++num_references[static_cast<size_t>(id)];

@@ -51,6 +51,8 @@ struct SchedulerTotals {
 //  - Each decoding sequence has its token in every step: a stream that has started is never stalled
 //    by a new prompt. What is left of the token budget goes to prompts, in the order of running_:
 //    guaranteed sequences, interactive ones, background ones, each in the order of admission.
+//    A sequence that the runner has put off (SampledToken::not_before) keeps its place and its
+//    blocks and is left out of the steps until then.
 //  - Who of the waiting is next is the WaitingQueue's choice. It is admitted when there is a place,
 //    a token of the budget, and, beside what the running ones need for their tokens, blocks for all
 //    of its own until, by the predicted lengths of all outputs, somebody ends: the largest need at
@@ -94,10 +96,12 @@ class Scheduler {
   int32_t num_waiting() const { return waiting_.size(); }
   int32_t num_cached_blocks() const { return cache_ ? cache_->num_blocks() : 0; }
   const SchedulerTotals& totals() const { return totals_; }
+  // When the first of the running ones may have a step again; zero: at once, or none runs.
+  TimePoint next_due() const;
   void for_each_running(const std::function<void(const Sequence&)>& visit) const;
 
-  // The next step; has work unless empty(). Its spans hold until the next call of any other
-  // function.
+  // The next step; has work unless empty(), or the runner has put off who runs. Its spans hold
+  // until the next call of any other function.
   ScheduledStep schedule();
   // Takes in the result of `step`: appends tokens, ends sequences. Those removed since are skipped
   // and their tokens dropped. REQUIRES: one token for each that asked, in the step's order.
@@ -136,10 +140,12 @@ class Scheduler {
   void start(std::unique_ptr<Sequence> sequence, const Reuse& reuse);
 
   // The step and its result.
-  void schedule_running(ScheduledStep& step);
+  void schedule_running(ScheduledStep& step, TimePoint now);
   void preempt(size_t index, std::vector<RequestId>& preempted);
   void append_to(ScheduledStep& step, const Sequence& sequence, int32_t num_scheduled_tokens) const;
   void note_computed(Sequence& sequence, int32_t num_tokens);
+  // Takes in a token that is to come later.
+  void defer(Sequence& sequence, int32_t num_scheduled_tokens);
   SequenceNews append_token(Sequence& sequence, SampledToken token);
 
   // The prefix cache.

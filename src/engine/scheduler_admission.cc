@@ -96,6 +96,10 @@ Scheduler::Reuse Scheduler::find_reuse(Sequence& sequence) const {
 bool Scheduler::fits(const Sequence& candidate, const Reuse& reuse) const {
   // Alone it always fits, whatever is predicted: the Engine has refused what does not.
   if (running_.empty()) return true;
+  // Nor when all fit at their longest, which is quicker to see where thousands run.
+  int64_t most = pool_.blocks_for(candidate.max_num_tokens(max_model_len_));
+  for (const auto& s : running_) most += pool_.blocks_for(s->max_num_tokens(max_model_len_));
+  if (most <= pool_.num_blocks()) return true;
   return predicted_peak_blocks(candidate, reuse) <= pool_.num_blocks();
 }
 

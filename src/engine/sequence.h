@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/clock.h"
 #include "core/types.h"
 #include "engine/block_store.h"
 #include "engine/block_table.h"
@@ -15,7 +16,8 @@ namespace pagoda {
 
 // Owned by the Scheduler, which alone changes it; engine thread only. `request` must outlive it.
 // Between steps: waiting sequences have num_computed_tokens == 0 and no blocks; running ones have
-// at least one token not computed (the newest) and blocks for all that are.
+// at least one token not computed (the newest) and blocks for all that are, and for the next one
+// perhaps.
 struct Sequence {
   Sequence(SequenceId sequence_id, RequestId owner_id, const Request& owner, int32_t choice,
            BlockPool& pool)
@@ -56,6 +58,7 @@ struct Sequence {
   bool is_guaranteed = false;  // has been preempted, and so gets blocks for all it may still need
   std::vector<BlockHash> block_hashes;  // of its leading full blocks, as far as anybody asked
   int32_t num_cached_blocks = 0;  // leading blocks that were offered to the cache or come from it
+  TimePoint not_before{};         // the runner wants no step of it until then
   BlockTable block_table;
 };
 
