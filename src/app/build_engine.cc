@@ -15,6 +15,7 @@
 #include "app/model_files.h"
 #include "app/model_source.h"
 #include "app/quantization_cache.h"
+#include "app/simulated_model.h"
 #include "backend/cpu/cpu_backend.h"
 #include "base/env.h"
 #include "base/system_memory.h"
@@ -96,9 +97,7 @@ Result<Decisions> decide(const EngineOptions& options, const Checkpoint& checkpo
       options.dtype ? std::string(format_traits(*options.dtype).name) : "auto";
   ASSIGN_OR_RETURN(decided.format,
                    choose_weight_format(dtype, quantization_name(options), checkpoint));
-  const StepLimits limits{
-      .max_num_batched_tokens = std::max(options.max_num_batched_tokens, options.max_num_seqs),
-      .max_num_seqs = options.max_num_seqs};
+  const StepLimits limits = step_limits_of(options);
   const DType kv_dtype = options.kv_cache_dtype.value_or(usual_kv_dtype(decided.format));
   ASSIGN_OR_RETURN(decided.weight_bytes,
                    planned_weight_bytes(config, decided.format, backend, checkpoint));
@@ -118,7 +117,7 @@ Result<Decisions> decide(const EngineOptions& options, const Checkpoint& checkpo
       .bytes_per_block = kv_bytes_per_block(config, kv_dtype, options.block_size),
       .table_bytes_per_block = table_bytes_per_block(options.block_size),
       .block_size = options.block_size,
-      .max_num_seqs = options.max_num_seqs,
+      .max_num_seqs = limits.max_num_seqs,
       .model_context = config.max_position_embeddings,
       .max_model_len = options.max_model_len,
       .num_blocks = options.num_blocks,
@@ -149,7 +148,7 @@ void report_plan(const EngineOptions& options, const Decisions& decided, const M
                   decided.memory.limited_by_cgroup ? " (cgroup limit)" : ""));
   progress(fmt::format("  cache: {} tokens in {} blocks of {}; up to {} sequences a step",
                        plan.num_cache_tokens, plan.num_blocks, decided.runner.block_size,
-                       options.max_num_seqs));
+                       decided.runner.limits.max_num_seqs));
   const std::string model_limit =
       fmt::format("the model allows {}", config.max_position_embeddings);
   const std::string reason = options.max_model_len            ? "as asked; " + model_limit
@@ -226,6 +225,54 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const Checkpoint& checkpoint,
   return std::unique_ptr<ModelRunner>(std::move(runner));
 }
 
+// The model with its device, into `built`.
+Result<CachePlan> add_model(const EngineOptions& options, const Checkpoint& checkpoint,
+                            ModelConfig& config, MetricsRegistry* metrics, BuiltEngine& built,
+                            PhaseClock& clock, const ProgressLine& progress) {
+  const int32_t num_threads = options.num_threads > 0 ? options.num_threads : usable_cores();
+  ASSIGN_OR_RETURN(built.backend,
+                   cpu::make_cpu_backend({.num_threads = num_threads,
+                                          .isa = env_value("PAGODA_CPU_ISA").value_or("")}));
+  ASSIGN_OR_RETURN(const Decisions decided,
+                   decide(options, checkpoint, config, *built.backend, num_threads));
+  clock.done(fmt::format("backend: {}, {} threads", built.backend->name(), num_threads));
+  report_plan(options, decided, config, progress);
+  if (metrics != nullptr) {
+    metrics->gauge("pagoda:memory_budget_bytes", "Resident memory that is never exceeded.")
+        .set(static_cast<double>(decided.plan.budget_bytes));
+  }
+  config.rope.longest_sequence = decided.plan.max_model_len;
+  // What can be refused is, before the weights are read.
+  ASSIGN_OR_RETURN(
+      built.block_store,
+      open_block_store(options, checkpoint, *built.backend, decided,
+                       kv_bytes_per_block(config, decided.runner.kv_dtype, options.block_size)));
+  if (built.block_store) {
+    clock.done(fmt::format("disk cache: {} blocks in {}", built.block_store->stats().num_blocks,
+                           options.prefix_cache_dir));
+  }
+  ASSIGN_OR_RETURN(built.runner, load_runner(checkpoint, config, options, decided, *built.backend,
+                                             clock, progress));
+  clock.done("cache and working memory");
+  return decided.plan;
+}
+
+// What stands in for it with --simulate.
+Result<CachePlan> add_simulated_model(const EngineOptions& options, const ModelConfig& config,
+                                      const ModelFolder& files, BuiltEngine& built,
+                                      const ProgressLine& progress) {
+  ASSIGN_OR_RETURN(SimulatedModel model,
+                   make_simulated_model(options, config, *files.tokenizer,
+                                        !files.default_sampling.eos_token_ids.empty()));
+  progress("  SIMULATED: no weights are read, answers are words at random, timing is made up");
+  progress(fmt::format("  cache: {} tokens in {} blocks of {}; up to {} sequences a step",
+                       model.plan.num_cache_tokens, model.plan.num_blocks, options.block_size,
+                       model.runner->step_limits().max_num_seqs));
+  progress(fmt::format("  context: {} tokens", model.plan.max_model_len));
+  built.runner = std::move(model.runner);
+  return model.plan;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<BuiltEngine>> build_engine(const EngineOptions& options,
@@ -252,38 +299,17 @@ Result<std::unique_ptr<BuiltEngine>> build_engine(const EngineOptions& options,
   clock.done(fmt::format("tokenizer: {} tokens", files.tokenizer->vocab_size()));
 
   auto built = std::make_unique<BuiltEngine>();
-  const int32_t num_threads = options.num_threads > 0 ? options.num_threads : usable_cores();
-  ASSIGN_OR_RETURN(built->backend,
-                   cpu::make_cpu_backend({.num_threads = num_threads,
-                                          .isa = env_value("PAGODA_CPU_ISA").value_or("")}));
-  ASSIGN_OR_RETURN(const Decisions decided,
-                   decide(options, checkpoint, *config, *built->backend, num_threads));
-  clock.done(fmt::format("backend: {}, {} threads", built->backend->name(), num_threads));
-  report_plan(options, decided, *config, progress);
-  if (metrics != nullptr) {
-    metrics->gauge("pagoda:memory_budget_bytes", "Resident memory that is never exceeded.")
-        .set(static_cast<double>(decided.plan.budget_bytes));
-  }
-  config->rope.longest_sequence = decided.plan.max_model_len;
-  // What can be refused is, before the weights are read.
-  ASSIGN_OR_RETURN(
-      built->block_store,
-      open_block_store(options, checkpoint, *built->backend, decided,
-                       kv_bytes_per_block(*config, decided.runner.kv_dtype, options.block_size)));
-  if (built->block_store) {
-    clock.done(fmt::format("disk cache: {} blocks in {}", built->block_store->stats().num_blocks,
-                           options.prefix_cache_dir));
-  }
   if (!options.trace_file.empty()) {
     ASSIGN_OR_RETURN(built->trace, Trace::create(options.trace_file));
   }
-  ASSIGN_OR_RETURN(built->runner, load_runner(checkpoint, *config, options, decided,
-                                              *built->backend, clock, progress));
-  clock.done("cache and working memory");
-  built->served = describe(options.model, source.name, std::move(files), decided.plan);
+  ASSIGN_OR_RETURN(const CachePlan plan,
+                   options.simulation
+                       ? add_simulated_model(options, *config, files, *built, progress)
+                       : add_model(options, checkpoint, *config, metrics, *built, clock, progress));
+  built->served = describe(options.model, source.name, std::move(files), plan);
   built->engine = std::make_unique<AsyncEngine>(
       *built->runner,
-      EngineConfig{.max_model_len = decided.plan.max_model_len,
+      EngineConfig{.max_model_len = plan.max_model_len,
                    .max_num_queued_requests = options.max_num_queued_requests,
                    .max_num_queued_tokens = options.max_num_queued_tokens,
                    .max_queue_time = std::chrono::seconds(options.max_queue_time_s),

@@ -26,7 +26,7 @@ using ProgressLine = std::function<void(const std::string&)>;
 struct BuiltEngine {
   std::unique_ptr<Trace> trace;                 // null without --trace-file
   std::unique_ptr<DiskBlockStore> block_store;  // null without --prefix-cache-dir
-  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Backend> backend;             // null for a simulated model
   std::unique_ptr<ModelRunner> runner;
   ServedModel served;
   std::unique_ptr<AsyncEngine> engine;

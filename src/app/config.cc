@@ -225,6 +225,14 @@ std::vector<Flag> model_flags(EngineOptions& o) {
        "the model's own", false, text_setter(o.chat_template_file)},
       {"threads", "N", kModelGroup, "compute threads; 0: every core this process may use", "0",
        false, integer_setter("threads", o.num_threads, 0, 1024)},
+      {"simulate", "SPEC", kModelGroup,
+       "stand in for the model by one with known timing that needs no weights, for example "
+       "ttft=200ms,itl=20ms",
+       "none", false,
+       [&o](const std::string& text) -> Result<void> {
+         ASSIGN_OR_RETURN(o.simulation, parse_simulation(text));
+         return {};
+       }},
   };
 }
 
@@ -233,13 +241,11 @@ std::vector<Flag> cache_flags(EngineOptions& o) {
       {"max-model-len", "TOKENS", kCacheGroup, "longest prompt and output together",
        "what the model allows and the memory holds", false,
        integer_setter("max-model-len", o.max_model_len, 1, kMaxInt)},
-      {"max-num-seqs", "N", kCacheGroup, "sequences computed in one step",
-       std::to_string(o.max_num_seqs), false,
-       integer_setter("max-num-seqs", o.max_num_seqs, 1, 4096)},
+      {"max-num-seqs", "N", kCacheGroup, "sequences computed in one step", "64; simulated: 8192",
+       false, integer_setter("max-num-seqs", o.max_num_seqs, 1, 65536)},
       {"max-num-batched-tokens", "N", kCacheGroup,
-       "tokens computed in one step; also the size of a prefill chunk",
-       std::to_string(o.max_num_batched_tokens), false,
-       integer_setter("max-num-batched-tokens", o.max_num_batched_tokens, 1, 65536)},
+       "tokens computed in one step; also the size of a prefill chunk", "512; simulated: 1048576",
+       false, integer_setter("max-num-batched-tokens", o.max_num_batched_tokens, 1, 1 << 20)},
       {"max-num-queued-requests", "N", kCacheGroup, "requests waiting; more get 429",
        std::to_string(o.max_num_queued_requests), false,
        integer_setter("max-num-queued-requests", o.max_num_queued_requests, 1, 1'000'000)},
@@ -416,6 +422,15 @@ std::vector<Flag> serve_flags(ServeOptions& options) {
   append(flags, limit_flags(options));
   append(flags, engine_flags(options.engine));
   return flags;
+}
+
+StepLimits step_limits_of(const EngineOptions& options) {
+  const bool simulated = options.simulation.has_value();
+  StepLimits limits;
+  limits.max_num_seqs = options.max_num_seqs.value_or(simulated ? 8192 : 64);
+  limits.max_num_batched_tokens = std::max(
+      options.max_num_batched_tokens.value_or(simulated ? 1 << 20 : 512), limits.max_num_seqs);
+  return limits;
 }
 
 std::string env_name(std::string_view flag_name) {

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "core/step.h"
+#include "runner/simulation.h"
 #include "server/server.h"
 #include "tensor/dtype.h"
 
@@ -18,12 +20,12 @@ namespace pagoda {
 struct EngineOptions {
   std::string model;  // a Hugging Face folder or ORG/NAME; empty: the built-in demo model
   std::optional<int32_t>
-      max_model_len;          // tokens; unset: what the model allows and the memory holds
-  int32_t max_num_seqs = 64;  // sequences in one step
-  int32_t max_num_batched_tokens = 512;          // tokens in one step
-  int32_t block_size = 16;                       // tokens a cache block
-  std::optional<int32_t> num_blocks;             // cache blocks; unset: by memory
-  std::optional<int64_t> kv_cache_memory_bytes;  // unset: by memory_utilization
+      max_model_len;                    // tokens; unset: what the model allows and the memory holds
+  std::optional<int32_t> max_num_seqs;  // in one step; unset: 64, simulated 8192
+  std::optional<int32_t> max_num_batched_tokens;  // in one step; unset: 512, simulated 1048576
+  int32_t block_size = 16;                        // tokens a cache block
+  std::optional<int32_t> num_blocks;              // cache blocks; unset: by memory
+  std::optional<int64_t> kv_cache_memory_bytes;   // unset: by memory_utilization
   double memory_utilization =
       0.9;  // share of the available memory that weights, cache and work may take
   std::optional<DType> dtype;           // of weights; unset: as the checkpoint
@@ -39,10 +41,14 @@ struct EngineOptions {
   bool enable_prefix_caching = true;
   std::string prefix_cache_dir;  // empty: no disk tier
   int64_t prefix_cache_disk_bytes = int64_t{10} * 1000 * 1000 * 1000;
-  std::string trace_file;   // empty: none
-  int32_t num_tenants = 1;  // filled by serve: one for each API key
-  int64_t http_bytes = 0;   // filled by serve: most that all request bodies and their parsing take
+  std::string trace_file;                // empty: none
+  std::optional<Simulation> simulation;  // in place of the model's weights
+  int32_t num_tenants = 1;               // filled by serve: one for each API key
+  int64_t http_bytes = 0;  // filled by serve: most that all request bodies and their parsing take
 };
+
+// What one step may hold: as set, and at least a token for each sequence.
+StepLimits step_limits_of(const EngineOptions& options);
 
 // As --quantization spells it.
 inline std::string_view quantization_name(const EngineOptions& options) {
