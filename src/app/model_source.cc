@@ -72,8 +72,11 @@ PullObserver show_pull(const std::function<void(const std::string&)>& line) {
   return observer;
 }
 
-Result<ModelSource> resolve_model(const std::string& given,
-                                  const std::function<void(const std::string&)>& progress) {
+namespace {
+
+// `include`: the globs of the files wanted of a hub; none: those of a model.
+Result<ModelSource> resolve(const std::string& given, const std::vector<std::string>& include,
+                            const std::function<void(const std::string&)>& progress) {
   ModelSource source;
   if (given.empty()) {
     source.is_demo = true;
@@ -87,7 +90,7 @@ Result<ModelSource> resolve_model(const std::string& given,
     source.name = name_of(given);
     return source;
   }
-  PullRequest request;
+  PullRequest request{.model = {}, .include = include, .exclude = {}};
   ASSIGN_OR_RETURN(request.model, parse_model_ref(given));
   ASSIGN_OR_RETURN(const HubConfig config, hub_config_from_environment());
   source.name = request.model.repo;
@@ -107,9 +110,23 @@ Result<ModelSource> resolve_model(const std::string& given,
   return source;
 }
 
+void print_progress(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+
+}  // namespace
+
+Result<ModelSource> resolve_model(const std::string& given,
+                                  const std::function<void(const std::string&)>& progress) {
+  return resolve(given, {}, progress);
+}
+
+Result<ModelSource> resolve_tokenizer(const std::string& given) {
+  auto files = resolve(given, {"tokenizer*"}, print_progress);
+  // Where there are none, as beside GGUF files, it is in the model.
+  return files.ok() ? std::move(files) : resolve_model(given);
+}
+
 Result<ModelSource> resolve_model(const std::string& given) {
-  return resolve_model(given,
-                       [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); });
+  return resolve(given, {}, print_progress);
 }
 
 }  // namespace pagoda

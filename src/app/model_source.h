@@ -32,5 +32,7 @@ Result<ModelSource> resolve_model(const std::string& given,
                                   const std::function<void(const std::string&)>& progress);
 // The same, with lines of progress on standard error.
 Result<ModelSource> resolve_model(const std::string& given);
+// The same for its tokenizer alone: of a hub only the files of that name are taken, if it has any.
+Result<ModelSource> resolve_tokenizer(const std::string& given);
 
 }  // namespace pagoda
