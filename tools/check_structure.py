@@ -27,7 +27,7 @@ LAYERS = {
     "engine": {"base", "core", "text"},
     "hub": {"base"},
     "server": {"base", "core", "text", "engine"},
-    "bench": {"base", "core", "text", "engine"},
+    "bench": {"base", "text"},
 }
 LAYERS["app"] = set(LAYERS)
 
@@ -46,7 +46,16 @@ NO_TEST_NEEDED = {
 
 # Parts of one unit that are tested through its front: source, or folder of sources, -> the test.
 TESTED_BY = {
+    "src/app/bench_cli.cc": "tests/e2e/test_bench.py",
+    "src/app/bench_llmperf_command.cc": "tests/e2e/test_bench.py",
+    "src/app/bench_serve_command.cc": "tests/e2e/test_bench.py",
+    "src/app/bench_target.cc": "tests/e2e/test_bench.py",
+    "src/app/bench_offline_cli.cc": "tests/e2e/test_bench_offline.py",
+    "src/app/bench_offline_command.cc": "tests/e2e/test_bench_offline.py",
+    "src/app/bench_startup_command.cc": "tests/e2e/test_bench_offline.py",
+    "src/app/bench_report_command.cc": "tests/e2e/test_bench_report.py",
     "src/app/build_engine.cc": "tests/e2e/test_command_line.py",
+    "src/app/command_line.cc": "tests/e2e/test_command_line.py",
     "src/app/generation.cc": "tests/e2e/test_command_line.py",
     "src/app/gguf_export.cc": "tests/e2e/test_quantize.py",
     "src/app/info_command.cc": "tests/e2e/test_command_line.py",
@@ -60,12 +69,23 @@ TESTED_BY = {
     "src/app/rm_command.cc": "tests/e2e/test_hub.py",
     "src/app/serve_command.cc": "tests/e2e/test_life_of_a_server.py",
     "src/app/terminal_commands.cc": "tests/e2e/test_command_line.py",
+    "src/app/simulated_model.cc": "tests/e2e/test_simulate.py",
     "src/app/tokenize_command.cc": "tests/e2e/test_command_line.py",
     "src/backend/cpu/kernels_avx2.cc": "src/backend/cpu/kernels_test.cc",
     "src/backend/cpu/kernels_avx512.cc": "src/backend/cpu/kernels_test.cc",
     "src/backend/cpu/kernels_scalar.cc": "src/backend/cpu/kernels_test.cc",
     "src/backend/cpu/quant_pack.cc": "src/backend/cpu/packed_weight_test.cc",
     "src/base/env.cc": "tests/e2e/test_command_line.py",
+    "src/bench/curl_setup.cc": "tests/e2e/test_bench.py",
+    "src/bench/http_get.cc": "tests/e2e/test_bench.py",
+    "src/bench/load_client.cc": "tests/e2e/test_bench.py",
+    "src/bench/load_run.cc": "tests/e2e/test_bench.py",
+    "src/bench/terminal.cc": "src/bench/summary_test.cc",
+    "src/bench/report_charts.cc": "tests/e2e/test_bench_report.py",
+    "src/bench/report_data.cc": "src/bench/report_html_test.cc",
+    "src/bench/report_script.cc": "tests/e2e/test_bench_report.py",
+    "src/bench/report_style.cc": "tests/e2e/test_bench_report.py",
+    "src/bench/results.cc": "src/bench/report_html_test.cc",
     "src/engine/scheduler_admission.cc": "src/engine/scheduler_test.cc",
     "src/server/http/io_thread.cc": "src/server/http/session_test.cc",
     "src/server/http/session_output.cc": "src/server/http/session_test.cc",
@@ -466,9 +486,10 @@ def check_manual_with(tree, binary):
         done = subprocess.run([str(binary), *arguments], capture_output=True, text=True, timeout=30)
         return done.stdout + done.stderr
 
-    commands = ("serve", "run", "chat", "info", "bench", "pull", "list", "rm",
+    commands = ("serve", "run", "chat", "info", "bench", "bench serve", "bench report", "bench compare", "bench correctness",
+                "bench offline", "bench startup", "pull", "list", "rm",
                 "version")
-    everything = output("--help") + "".join(output(c, "--help") for c in commands)
+    everything = output("--help") + "".join(output(*c.split(), "--help") for c in commands)
     help_of_serve = output("serve", "--help")
     return (check_flags_documented(tree, help_of_serve, everything)
             + check_environment_documented(tree, output("info", "--env"), help_of_serve))
