@@ -161,21 +161,20 @@ const CharacterSet& white_space_set() {
   return set;
 }
 
-const CharacterSet& word_set() {
-  static const CharacterSet set = [] {
-    // Letters in circles and squares are Alphabetic; superscript digits and fractions of Latin-1
-    // are there because Oniguruma has them.
-    CharacterSet made({{0xB2, 0xB3},
-                       {0xB9, 0xB9},
-                       {0xBC, 0xBE},
-                       {0x24B6, 0x24E9},
-                       {0x1F130, 0x1F149},
-                       {0x1F150, 0x1F169},
-                       {0x1F170, 0x1F189}});
+const CharacterSet& word_set(bool in_class) {
+  static const CharacterSet inside = [] {
+    // Letters in circles and squares are Alphabetic.
+    CharacterSet made(
+        {{0x24B6, 0x24E9}, {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189}});
     for (const char* name : {"L", "M", "Nd", "Nl", "Pc"}) made.add(*category_set(name));
     return made;
   }();
-  return set;
+  static const CharacterSet alone = [] {
+    CharacterSet made({{0xB2, 0xB3}, {0xB9, 0xB9}, {0xBC, 0xBE}});
+    made.add(inside);
+    return made;
+  }();
+  return in_class ? inside : alone;
 }
 
 }  // namespace pagoda

@@ -38,7 +38,7 @@ class CharacterSet {
 std::optional<CharacterSet> category_set(std::string_view name);
 // `\s`: White_Space.
 const CharacterSet& white_space_set();
-// `\w` of Oniguruma.
-const CharacterSet& word_set();
+// `\w` of Oniguruma, which inside a class leaves out the numbers of Latin-1.
+const CharacterSet& word_set(bool in_class);
 
 }  // namespace pagoda

@@ -159,11 +159,15 @@ class Translator {
       out_ += "\\p{White_Space}";
     } else if (exact_white_space_ && c == 'S') {
       out_ += "\\P{White_Space}";
-    } else if (c == 'w') {
-      // PCRE2's leaves out marks, and the numbers of Latin-1 that Oniguruma has.
-      constexpr std::string_view kWord =
-          "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}";
-      out_.append(depth_ > 0 ? "" : "[").append(kWord).append(depth_ > 0 ? "" : "]");
+    } else if (c == 'w' || (c == 'W' && depth_ == 0)) {
+      // PCRE2's leaves out marks, and the numbers of Latin-1 that Oniguruma has outside of classes.
+      constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+      constexpr std::string_view kNumbers = "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}";
+      if (depth_ > 0) {
+        out_ += kWord;
+      } else {
+        out_.append(c == 'w' ? "[" : "[^").append(kWord).append(kNumbers).append("]");
+      }
     } else if (c == 'h') {
       out_ += depth_ > 0 ? "0-9a-fA-F" : "[0-9a-fA-F]";
     } else {

@@ -109,7 +109,7 @@ class Parser {
     if (take("[")) {
       set = character_class();
     } else if (next_is("\\")) {
-      set = escape();
+      set = escape(false);
     } else if (take(".")) {
       return CharacterSet({{'\n', '\n'}}).complement();
     } else if (std::string_view("*+?{^$)|").find(text_[at_]) != std::string_view::npos) {
@@ -124,7 +124,7 @@ class Parser {
   }
 
   // REQUIRES: next_is("\\").
-  CharacterSet escape() {
+  CharacterSet escape(bool in_class) {
     ++at_;
     const char c = at_ < text_.size() ? text_[at_++] : '\0';
     switch (c) {
@@ -132,8 +132,8 @@ class Parser {
       case 'S': return white_space_set().complement();
       case 'd': return *category_set("Nd");
       case 'D': return category_set("Nd")->complement();
-      case 'w': return word_set();
-      case 'W': return word_set().complement();
+      case 'w': return word_set(in_class);
+      case 'W': return word_set(in_class).complement();
       case 'h': return CharacterSet({{'0', '9'}, {'A', 'F'}, {'a', 'f'}});
       case 'r': return CharacterSet({{'\r', '\r'}});
       case 'n': return CharacterSet({{'\n', '\n'}});
@@ -228,7 +228,7 @@ class Parser {
   }
 
   CharacterSet class_member() {
-    if (next_is("\\")) return escape();
+    if (next_is("\\")) return escape(true);
     const char32_t c = next_code_point(text_, at_);
     return CharacterSet({{c, c}});
   }

@@ -38,6 +38,10 @@ TEST(Pattern, ClassInAClassIsAUnion) {
 TEST(Pattern, EndsOfLinesAndWordsAreThoseOfOniguruma) {
   EXPECT_EQ(matches("^.", "ab\ncd"), (Texts{"a", "c"}));
   EXPECT_EQ(matches(R"(\w+)", "e\u0301_1-x"), (Texts{"e\u0301_1", "x"}));
+  for (const char* word : {R"(\w+)", R"((?<=\B|\b)\w+)"})
+    EXPECT_EQ(matches(word, "a\u00B2"), Texts{"a\u00B2"});
+  for (const char* word : {R"([\w]+)", R"((?<=\B|\b)[\w]+)"})
+    EXPECT_EQ(matches(word, "a\u00B2"), Texts{"a"});
   EXPECT_EQ(matches(R"(\h+)", "xfF9g"), (Texts{"fF9"}));
 }
 
