@@ -30,6 +30,7 @@ namespace {
 
 // So that a run without end does not fill the memory with conversations; they come round again.
 constexpr size_t kMostConversations = 20'000;
+constexpr uint64_t kSeedStep = 1'000'003;
 // The last rate of a sweep, beside what many users in a closed loop got through.
 constexpr double kBeyond = 1.2;
 
@@ -133,6 +134,10 @@ class ServeBench {
     ASSIGN_OR_RETURN(base_, plan_for(options_.target));
     base_.chat = options_.endpoint == "chat";
     base_.ignore_eos = options_.ignore_eos;
+    for (const std::string& file : {options_.output, options_.csv, options_.html}) {
+      RETURN_IF_ERROR(check_writable(file));
+    }
+    ASSIGN_OR_RETURN(tokenizer_, open_tokenizer(options_.tokenizer));
     RETURN_IF_ERROR(prepare_workload());
     ASSIGN_OR_RETURN(const LoadPlan plan, first_plan());
     if (options_.sweep > 0) {
@@ -149,11 +154,12 @@ class ServeBench {
   }
 
  private:
+  // Other texts for each run, or a server's prefix cache would know those of the run before. Files
+  // hold what they hold.
   Result<void> prepare_workload() {
-    ASSIGN_OR_RETURN(tokenizer_, open_tokenizer(options_.tokenizer));
     const WorkloadOptions workload{.kind = options_.workload,
                                    .file = options_.workload_file,
-                                   .seed = options_.seed,
+                                   .seed = options_.seed + kSeedStep * runs_.size(),
                                    .input_tokens = options_.input_tokens,
                                    .input_stddev = options_.input_stddev,
                                    .output_tokens = options_.output_tokens,
@@ -168,7 +174,7 @@ class ServeBench {
                   ? static_cast<size_t>(std::clamp(options_.rate * options_.duration_s, 500.0, 1e5))
                   : 8 * users;
     }
-    count = std::min(count, kMostConversations);
+    count = std::min(count, kMostConversations) + static_cast<size_t>(options_.warmup_requests);
     ASSIGN_OR_RETURN(workload_, make_workload(workload, count, tokenizer_.get()));
     return {};
   }
@@ -225,7 +231,9 @@ class ServeBench {
 
   // False when the user has stopped it.
   Result<bool> measure(const LoadPlan& plan, bool stop_when_saturated) {
-    LoadHooks hooks = session_.hooks(plan);
+    if (!runs_.empty()) RETURN_IF_ERROR(prepare_workload());
+    const LoadSession session;
+    LoadHooks hooks = session.hooks(plan);
     if (stop_when_saturated) {
       hooks.keep_on = [](const std::deque<RequestRecord>& records, double elapsed_s) {
         return !is_over_saturated(records, elapsed_s);
@@ -241,7 +249,7 @@ class ServeBench {
     }
     auto result = run_load(plan, workload_, hooks);
     Json server = metrics ? metrics->stop() : Json();
-    session_.end_progress();
+    session.end_progress();
     if (!result.ok()) return std::move(result).error();
     if (server.is_object()) {
       for (Json& sample : server["samples"]) {
@@ -312,6 +320,7 @@ class ServeBench {
                              const char* sub) {
       std::vector<double> values;
       for (const Run& run : runs_) {
+        if (run.result.interrupted) continue;
         const Json& at = run.summary[group][key];
         const Json& value = sub[0] == '\0' ? at : at[sub];
         if (value.is_number()) values.push_back(value.get<double>());
@@ -374,7 +383,6 @@ class ServeBench {
   }
 
   const BenchServeOptions& options_;
-  LoadSession session_;
   ServiceLevel service_level_;
   LoadPlan base_;
   std::shared_ptr<const Tokenizer> tokenizer_;

@@ -20,6 +20,7 @@
 #include "app/model_files.h"
 #include "app/model_source.h"
 #include "base/env.h"
+#include "bench/load_client.h"
 #include "bench/terminal.h"
 
 namespace pagoda {
@@ -54,7 +55,13 @@ Result<std::string> checked_base_url(std::string url) {
                     "http://127.0.0.1:8000/v1",
                     url));
   }
-  if (url.find('/', scheme + 3) == std::string::npos) url += "/v1";
+  const size_t path = url.find('/', scheme + 3);
+  if (std::string_view(url).substr(0, path).find('@') != std::string_view::npos) {
+    return invalid_argument(
+        "base-url: holds a user or a password, which would stand in every report; give --api-key "
+        "or --header");
+  }
+  if (path == std::string::npos) url += "/v1";
   return url;
 }
 
@@ -80,8 +87,8 @@ std::string first_model(const std::string& text) {
   if (!json.ok() || !json->is_object() || !json->contains("data")) return "";
   const Json& data = (*json)["data"];
   if (!data.is_array() || data.empty() || !data[0].is_object()) return "";
-  return data[0].contains("id") && data[0]["id"].is_string() ? data[0]["id"].get<std::string>()
-                                                             : "";
+  const bool named = data[0].contains("id") && data[0]["id"].is_string();
+  return named ? terminal_safe(data[0]["id"].get<std::string>()) : "";
 }
 
 }  // namespace
@@ -200,6 +207,20 @@ void count_output_tokens(LoadResult& result, const Tokenizer* tokenizer) {
                                        {.add_special_tokens = false, .parse_special_tokens = false});
     if (ids.ok()) record.output_tokens = static_cast<int64_t>(ids->size());
   }
+}
+
+Result<void> check_writable(const std::string& path) {
+  if (path.empty()) return {};
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (!folder.empty()) std::filesystem::create_directories(folder, error);
+  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error)) {
+    return invalid_argument(fmt::format("{}: is no file", path));
+  }
+  if (!std::ofstream(path, std::ios::binary | std::ios::app)) {
+    return invalid_argument(fmt::format("{}: cannot be written: {}", path, std::strerror(errno)));
+  }
+  return {};
 }
 
 Result<void> write_text_file(const std::string& path, const std::string& text) {

@@ -51,6 +51,10 @@ class LoadSession {
 // Output tokens of each good record: by usage, else by the tokenizer, else by pieces of text.
 void count_output_tokens(LoadResult& result, const Tokenizer* tokenizer);
 
+// That a file can be written, before hours are spent on what it is to hold; makes its folder.
+// kInvalidArgument names it and says why not.
+Result<void> check_writable(const std::string& path);
+
 // Writes a file as a whole. kInvalidArgument names it and says why it cannot be written.
 Result<void> write_text_file(const std::string& path, const std::string& text);
 

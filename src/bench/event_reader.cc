@@ -14,6 +14,8 @@ namespace {
 constexpr size_t kMaxLineBytes = size_t{16} << 20;
 constexpr size_t kMaxMessageBytes = 300;
 constexpr size_t kMaxDepth = 64;
+// More than that in a usage is no count.
+constexpr int64_t kMaxTokens = 1'000'000'000;
 
 // What one event of chat or of completions says.
 struct Event {
@@ -168,8 +170,11 @@ bool EventReader::take_line(std::string_view line, int64_t now_ns) {
 
 bool EventReader::take_event(std::string_view data, int64_t now_ns) {
   any_event_ = true;
+  if (done_) return true;
   if (data == "[DONE]") {
+    // The answer ends here, whenever the server ends the body.
     done_ = true;
+    record_.end_ns = now_ns;
     return true;
   }
   Event event;
@@ -187,13 +192,18 @@ bool EventReader::take_event(std::string_view data, int64_t now_ns) {
   record_.reasoning += event.other_text;
   record_.content += event.content;
   if (!event.finish_reason.empty()) record_.finish_reason = event.finish_reason;
-  if (event.prompt_tokens >= 0) record_.usage_input_tokens = event.prompt_tokens;
-  if (event.completion_tokens >= 0) record_.usage_output_tokens = event.completion_tokens;
-  if (event.cached_tokens >= 0) record_.usage_cached_tokens = event.cached_tokens;
+  const auto take = [](int64_t given, int64_t& kept) {
+    if (given >= 0 && given <= kMaxTokens) kept = given;
+  };
+  take(event.prompt_tokens, record_.usage_input_tokens);
+  take(event.completion_tokens, record_.usage_output_tokens);
+  take(event.cached_tokens, record_.usage_cached_tokens);
   return true;
 }
 
-void EventReader::finish() {
+void EventReader::finish(int64_t now_ns) {
+  // A last line may lack its end.
+  if (record_.cause == FailureCause::kNone) take_line(std::exchange(rest_, {}), now_ns);
   if (record_.cause != FailureCause::kNone) return;
   if (!any_event_) {
     fail(FailureCause::kNotEventStream, "no event in: " + beginning(head_));

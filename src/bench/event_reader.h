@@ -20,9 +20,9 @@ class EventReader {
   // in the record.
   bool take(std::string_view bytes, int64_t now_ns);
   // No more bytes will come. Notes kNotEventStream, kCut or kNoTokens where one is due.
-  void finish();
+  void finish(int64_t now_ns);
 
-  bool done() const { return done_; }  // [DONE] has come
+  bool done() const { return done_; }  // [DONE] has come, and end_ns is set
 
  private:
   bool take_line(std::string_view line, int64_t now_ns);

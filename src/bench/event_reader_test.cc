@@ -25,7 +25,7 @@ TEST(EventReader, NotesTextTimesAndUsageHoweverTheBytesAreCut) {
     for (size_t at = 0; at < kAnswer.size(); at += step) {
       ASSERT_TRUE(reader.take(kAnswer.substr(at, step), static_cast<int64_t>(at)));
     }
-    reader.finish();
+    reader.finish(1000);
     EXPECT_EQ(record.cause, FailureCause::kNone);
     EXPECT_TRUE(reader.done());
     EXPECT_EQ(record.content, "Hello");
@@ -43,7 +43,7 @@ TEST(EventReader, NotesTextTimesAndUsageHoweverTheBytesAreCut) {
 FailureCause cause_of(const std::string& answer, std::string* message = nullptr) {
   RequestRecord record;
   EventReader reader(record);
-  if (reader.take(answer, 1)) reader.finish();
+  if (reader.take(answer, 1)) reader.finish(2);
   if (message != nullptr) *message = record.message;
   return record.cause;
 }
@@ -75,6 +75,28 @@ TEST(EventReader, NamesWhyAnAnswerHasNoFigures) {
 TEST(EventReader, RefusesDepthAndLinesWithoutEnd) {
   EXPECT_EQ(cause_of("data: " + std::string(100'000, '[') + "\n"), FailureCause::kMalformedEvent);
   EXPECT_EQ(cause_of(std::string((size_t{16} << 20) + 1, 'a')), FailureCause::kMalformedEvent);
+}
+
+TEST(EventReader, AnAnswerEndsAtDoneWhateverComesBehindIt) {
+  RequestRecord record;
+  EventReader reader(record);
+  ASSERT_TRUE(reader.take("data: {\"choices\":[{\"text\":\"a\"}]}\n\ndata: [DONE]\n\n", 5));
+  ASSERT_TRUE(reader.take("data: {\"choices\":[{\"text\":\"b\"}]}\n\ndata: {no json\n\n", 90));
+  reader.finish(99);
+  EXPECT_EQ(record.end_ns, 5);
+  EXPECT_EQ(record.content, "a");
+  EXPECT_EQ(record.cause, FailureCause::kNone);
+}
+
+TEST(EventReader, TheLastLineMayLackItsEnd) {
+  EXPECT_EQ(cause_of("data: {\"choices\":[{\"text\":\"a\"}]}\n\ndata: [DONE]"), FailureCause::kNone);
+}
+
+TEST(EventReader, ACountBeyondReasonIsNone) {
+  RequestRecord record;
+  EventReader reader(record);
+  ASSERT_TRUE(reader.take("data: {\"usage\":{\"completion_tokens\":9223372036854775807}}\n", 5));
+  EXPECT_EQ(record.usage_output_tokens, -1);
 }
 
 TEST(EventReader, AnErrorOfNullIsNone) {

@@ -19,6 +19,7 @@
 #include "base/check.h"
 #include "bench/curl_setup.h"
 #include "bench/event_reader.h"
+#include "text/unicode.h"
 
 namespace pagoda {
 namespace {
@@ -83,6 +84,16 @@ size_t on_body(char* data, size_t, size_t size, void* user) {
 }
 
 }  // namespace
+
+std::string terminal_safe(std::string_view text) {
+  std::string valid;
+  const size_t used = append_utf8_lossy(text, valid);
+  if (used < text.size()) valid += kReplacementCharacter;
+  for (char& c : valid) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return valid;
+}
 
 struct LoadClient::Impl {
   Options options;
@@ -231,7 +242,8 @@ struct LoadClient::Impl {
     CHECK(found != transfers.end());
     Transfer& transfer = *found->second;
     RequestRecord& record = transfer.record;
-    record.end_ns = ns_since(options.start);
+    const int64_t now = ns_since(options.start);
+    if (!transfer.reader.done()) record.end_ns = now;
     long status = 0;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     record.http_status = status;
@@ -244,9 +256,11 @@ struct LoadClient::Impl {
         record.cause = FailureCause::kHttpStatus;
         record.message = fmt::format("{}: {}", status, transfer.error_body);
       } else {
-        transfer.reader.finish();
+        transfer.reader.finish(now);
       }
     }
+    record.message = terminal_safe(record.message);
+    record.finish_reason = terminal_safe(record.finish_reason);
     curl_multi_remove_handle(multi.get(), easy);
     ended.push_back(&record);
     transfers.erase(found);

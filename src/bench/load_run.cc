@@ -20,7 +20,7 @@ namespace {
 constexpr double kProgressEvery = 0.2;
 constexpr int64_t kPauseAfterFailureNs = 100'000'000;
 constexpr double kCheckEvery = 1.0;
-constexpr size_t kMaxRequests = 10'000'000;  // of an open loop without an end
+constexpr size_t kMaxRequests = 1'000'000;  // of an open loop without an end
 
 double cpu_seconds() {
   rusage usage{};
@@ -66,6 +66,7 @@ class LoadRun {
     result_.elapsed_s = static_cast<double>(last_end_ns_) * 1e-9;
     result_.sending_s = static_cast<double>(last_sent_ns_) * 1e-9;
     result_.client_cpu_s = cpu_seconds() - cpu_before;
+    result_.client_wall_s = now_s();
     result_.num_never_sent = waiting_.size() + (plan_.open_loop ? overdue() : 0);
     return std::move(result_);
   }
@@ -82,6 +83,9 @@ class LoadRun {
     plan.open_loop = false;
     plan.max_requests = plan_.warmup_requests;
     plan.warmup_requests = 0;
+    plan.by_user = false;
+    plan.first_conversation =
+        workload_.size() - std::min(plan_.warmup_requests, workload_.size());
     plan.duration_s = std::numeric_limits<double>::infinity();
     plan.concurrency = std::max<size_t>(1, std::min<size_t>(plan_.concurrency, 8));
     const LoadHooks hooks{.progress = nullptr, .keep_on = nullptr, .stop = hooks_.stop};
@@ -119,14 +123,15 @@ class LoadRun {
   bool over() const {
     if (stopped()) return true;
     if (client_->num_running() > 0) return false;
-    if (ended_early_) return true;
+    if (ended_early_ || now_s() >= plan_.duration_s) return true;
     return waiting_.empty() && (due_.empty() || !may_begin());
   }
 
   std::unique_ptr<Session> new_session(int64_t intended_ns, size_t user) {
     if (sent_by_.size() <= user) sent_by_.resize(user + 1);
     const size_t number =
-        plan_.by_user ? user + plan_.concurrency * sent_by_[user]++ : num_begun_;
+        plan_.first_conversation +
+        (plan_.by_user ? user + plan_.concurrency * sent_by_[user]++ : num_begun_);
     auto session = std::make_unique<Session>();
     session->user = user;
     session->conversation = &workload_[number % workload_.size()];
@@ -144,7 +149,7 @@ class LoadRun {
       due_.erase(due_.begin());
     }
     const bool limited = plan_.open_loop && plan_.concurrency > 0;
-    while (!waiting_.empty() && !ended_early_ &&
+    while (!waiting_.empty() && !ended_early_ && now_s() < plan_.duration_s &&
            (!limited || client_->num_running() < plan_.concurrency)) {
       send(std::move(waiting_.front()));
       waiting_.pop_front();

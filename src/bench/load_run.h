@@ -46,7 +46,10 @@ struct LoadPlan {
   size_t max_requests = std::numeric_limits<size_t>::max();  // begins no more conversations
   size_t max_ended = std::numeric_limits<size_t>::max();     // nor after so many answers
   double duration_s = std::numeric_limits<double>::infinity();  // nothing is sent after it
-  size_t warmup_requests = 0;  // sent before the clock starts, and not counted
+  // Sent before the clock starts, and not counted: the last conversations of the workload, so that
+  // no cache knows those that count.
+  size_t warmup_requests = 0;
+  size_t first_conversation = 0;  // where in the workload to begin
 };
 
 // What goes on, for a line of progress.
@@ -67,6 +70,7 @@ struct LoadResult {
   double sending_s = 0.0;             // from the start to the last sending
   double unix_start_s = 0.0;          // wall time of the start
   double client_cpu_s = 0.0;          // of this process meanwhile
+  double client_wall_s = 0.0;         // how long that was
   size_t num_never_sent = 0;          // due, and not sent when the run ended
   bool interrupted = false;           // by `stop`
   bool stopped_early = false;         // by `keep_on`

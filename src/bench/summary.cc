@@ -53,7 +53,7 @@ constexpr std::array kMetrics = {
            [](const RequestRecord& r) { return seconds(r.intended_ns, r.sent_ns); }},
     Metric{"tokens_per_s_per_user", "1 / tpot",
            [](const RequestRecord& r) { return 1.0 / tpot(r); }},
-    Metric{"input_tokens", "tokens of the prompt, by the server's usage",
+    Metric{"input_tokens", "tokens of the prompt, by the server's usage, else of its text as made",
            [](const RequestRecord& r) {
              const int64_t n =
                  r.usage_input_tokens >= 0 ? r.usage_input_tokens : r.asked_input_tokens;
@@ -127,7 +127,8 @@ Json throughput_json(const LoadResult& result, const Window& window, const Json&
           {"output_tokens_per_s", number(tokens.output / length)},
           {"input_tokens_per_s", number(tokens.input / length)},
           {"total_tokens_per_s", number((tokens.output + tokens.input) / length)},
-          {"peak_output_tokens_per_s", number(peak)}};
+          // Seconds are counted whole, of which a short run has none.
+          {"peak_output_tokens_per_s", result.elapsed_s >= 2.0 ? number(peak) : Json()}};
 }
 
 bool meets(const RequestRecord& r, const ServiceLevel& level) {
@@ -240,7 +241,9 @@ Json client_json(const LoadPlan& plan, const LoadResult& result) {
   }
   std::sort(delays.begin(), delays.end());
   const double p50 = percentile(delays, 0.5);
-  const double share = result.client_cpu_s / std::max(result.elapsed_s, 1e-9);
+  // Of a moment nothing can be said.
+  const double share =
+      result.client_wall_s > 0.1 ? result.client_cpu_s / result.client_wall_s : 0.0;
   // With a limit of concurrency requests wait for the server, which is not the client's fault.
   const bool late = plan.open_loop && plan.concurrency == 0 && p50 > kLateClient_s;
   return {{"cpu_s", number(result.client_cpu_s)},

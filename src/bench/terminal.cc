@@ -25,10 +25,10 @@ std::string count_text(const Json& value, int digits) {
 }
 
 std::string interval_text(const Json& metric, const char* key) {
-  if (!metric.contains(key)) return "";
+  if (!metric.contains(key)) return " -";
   const Json& interval = metric[key];
-  if (!interval[0].is_number() || !interval[1].is_number()) return "";
-  return fmt::format("  [{}, {}]", duration_text(interval[0]), duration_text(interval[1]));
+  if (!interval[0].is_number() || !interval[1].is_number()) return " -";
+  return fmt::format(" [{}, {}]", duration_text(interval[0]), duration_text(interval[1]));
 }
 
 std::string failures_text(const Json& requests) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <random>
@@ -17,8 +18,14 @@ namespace pagoda {
 namespace {
 
 constexpr size_t kMaxFileBytes = size_t{2} << 30;
+constexpr int64_t kMostTokens = 1'000'000'000;
+constexpr double kLatestSeconds = 1e11;
 
 Result<std::string> read_text(const std::string& file) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) {
+    return Error{ErrorCode::kNotFound, fmt::format("{}: is no file", file)};
+  }
   std::ifstream in(file, std::ios::binary);
   std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   if (!in.good() && !in.eof()) {
@@ -270,12 +277,19 @@ Result<Conversation> jsonl_conversation(const Json& entry, Maker& maker) {
   }
   ASSIGN_OR_RETURN(turn.input_tokens, maker.count(turn.prompt));
   for (const char* key : {"max_tokens", "output_tokens"}) {
-    if (entry.contains(key) && entry[key].is_number_integer() && entry[key] >= 1) {
-      turn.output_tokens = entry[key].get<int64_t>();
+    if (!entry.contains(key)) continue;
+    if (!entry[key].is_number_integer() || entry[key] < 1 || entry[key] > kMostTokens) {
+      return invalid_argument(fmt::format("{} is no number of 1 to {}", key, kMostTokens));
     }
+    turn.output_tokens = entry[key].get<int64_t>();
   }
-  if (entry.contains("timestamp") && entry["timestamp"].is_number() && entry["timestamp"] >= 0) {
-    out.due_s = entry["timestamp"].get<double>();
+  if (entry.contains("timestamp")) {
+    const Json& at = entry["timestamp"];
+    if (!at.is_number() || !(at >= 0) || !(at <= kLatestSeconds)) {
+      return invalid_argument(
+          fmt::format("timestamp is no number of seconds from 0 to {:.0f}", kLatestSeconds));
+    }
+    out.due_s = at.get<double>();
   }
   out.turns.push_back(std::move(turn));
   return out;
