@@ -74,6 +74,9 @@ TEST(ChatTemplate, ErrorsSayWhatJinja2SaysForExceptionsAndUndefinedNames) {
   for (const auto& [source, message] :
        {std::pair<std::string, std::string>{"{{ raise_exception('Only user and assistant!') }}",
                                             "Only user and assistant!"},
+        {"{{ raise_exception('') }}", "the chat template refused the messages and gave no reason"},
+        {"{{ raise_exception(nothing) }}",
+         "the chat template refused the messages and gave no reason"},
         {"{{ nothing.here }}", "'nothing' is undefined"},
         {"{{ {'a': 1}.b.c }}", "'dict object' has no attribute 'b'"},
         {"{{ 'a' + 1 }}", "can only concatenate str (not \"int\") to str"},

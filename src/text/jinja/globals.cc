@@ -201,6 +201,8 @@ ValueResult call_raise_exception(Context& context, const Arguments& arguments) {
   const Value* message = arguments.find(0, "message");
   if (!message) return type_error("raise_exception() misses its message");
   ASSIGN_OR_RETURN(std::string text, context.to_text(*message));
+  // A client must be told something.
+  if (text.empty()) text = "the chat template refused the messages and gave no reason";
   return invalid_argument(std::move(text));
 }
 
