@@ -20,7 +20,7 @@
 #include "app/model_files.h"
 #include "app/model_source.h"
 #include "base/env.h"
-#include "bench/load_client.h"
+#include "base/printable.h"
 #include "bench/terminal.h"
 
 namespace pagoda {
@@ -88,7 +88,7 @@ std::string first_model(const std::string& text) {
   const Json& data = (*json)["data"];
   if (!data.is_array() || data.empty() || !data[0].is_object()) return "";
   const bool named = data[0].contains("id") && data[0]["id"].is_string();
-  return named ? terminal_safe(data[0]["id"].get<std::string>()) : "";
+  return named ? printable(data[0]["id"].get<std::string>(), std::string::npos) : "";
 }
 
 }  // namespace

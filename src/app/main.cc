@@ -1,6 +1,4 @@
 // The program: reads the command line and runs one command.
-#include <fmt/core.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -15,6 +13,7 @@
 #include "app/config.h"
 #include "base/env.h"
 #include "base/log.h"
+#include "base/printable.h"
 
 namespace pagoda {
 namespace {
@@ -45,12 +44,8 @@ Result<void> flush_stdout() {
 int report(const Result<void>& result) {
   if (result.ok()) return 0;
   // A message may quote a file or a template, which must not steer the terminal.
-  std::string line;
-  for (const char c : result.error().message) {
-    const auto code = static_cast<unsigned char>(c);
-    line += code < 0x20 || code == 0x7F ? fmt::format("\\x{:02x}", code) : std::string(1, c);
-  }
-  std::fprintf(stderr, "pagoda: %s\n", line.c_str());
+  std::fprintf(stderr, "pagoda: %s\n",
+               printable(result.error().message, std::string::npos).c_str());
   return 1;
 }
 
@@ -92,7 +87,6 @@ Command add_chat(CLI::App& root) {
             return chat(*options);
           }};
 }
-
 
 Command add_info(CLI::App& root) {
   CLI::App* app = root.add_subcommand("info", "show what the machine offers and what a model is");
@@ -210,9 +204,9 @@ int run(int argc, char** argv) {
   root.require_subcommand(1);
   root.set_version_flag("--version", [] { return "pagoda " + program_version(); });
   std::vector<Command> commands = {add_serve(root),    add_run(root),      add_chat(root),
-                                         add_info(root),     add_pull(root),     add_list(root),
-                                         add_rm(root),       add_quantize(root), add_logits(root),
-                                         add_tokenize(root), add_render(root),   add_version(root)};
+                                   add_info(root),     add_pull(root),     add_list(root),
+                                   add_rm(root),       add_quantize(root), add_logits(root),
+                                   add_tokenize(root), add_render(root),   add_version(root)};
   for (Command& command : add_bench(root)) commands.push_back(std::move(command));
   // CLI11 only says that a command is missing; a mistyped one deserves its name.
   const auto names = root.get_subcommands(nullptr);

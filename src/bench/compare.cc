@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/printable.h"
 #include "bench/results.h"
 
 namespace pagoda {
@@ -55,16 +56,6 @@ struct Statistic {
   double quantile;  // below 0: the mean
 };
 constexpr Statistic kStatistics[] = {{"mean", -1.0}, {"p50", 0.5}, {"p99", 0.99}};
-
-// Names and labels are the files', and must not steer the terminal.
-std::string printable(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    const auto code = static_cast<unsigned char>(c);
-    out += code < 0x20 || code == 0x7F ? '?' : c;
-  }
-  return out;
-}
 
 // Values of all requests that count, of all runs together; each run has its own window.
 std::vector<double> values_of(const std::vector<std::deque<RequestRecord>>& records,

@@ -17,14 +17,15 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/printable.h"
 #include "bench/curl_setup.h"
 #include "bench/event_reader.h"
-#include "text/unicode.h"
 
 namespace pagoda {
 namespace {
 
-constexpr size_t kMaxErrorBody = 300;
+constexpr size_t kMaxErrorBody = 400;
+constexpr size_t kMaxMessage = 300;
 constexpr long kConnectTimeoutMs = 30'000;
 
 struct MultiDeleter {
@@ -84,16 +85,6 @@ size_t on_body(char* data, size_t, size_t size, void* user) {
 }
 
 }  // namespace
-
-std::string terminal_safe(std::string_view text) {
-  std::string valid;
-  const size_t used = append_utf8_lossy(text, valid);
-  if (used < text.size()) valid += kReplacementCharacter;
-  for (char& c : valid) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  return valid;
-}
 
 struct LoadClient::Impl {
   Options options;
@@ -207,8 +198,7 @@ struct LoadClient::Impl {
       wait_ms = -1;
     }
     std::array<epoll_event, 256> events{};
-    const int count =
-        epoll_wait(epoll_fd, events.data(), static_cast<int>(events.size()), wait_ms);
+    const int count = epoll_wait(epoll_fd, events.data(), static_cast<int>(events.size()), wait_ms);
     int running = 0;
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = events[static_cast<size_t>(i)];
@@ -250,8 +240,8 @@ struct LoadClient::Impl {
     if (record.cause == FailureCause::kNone) {
       if (code != CURLE_OK && !transfer.reader.done()) {
         record.cause = cause_of(code, record.first_byte_ns >= 0 || status != 0);
-        record.message = transfer.error[0] != '\0' ? transfer.error.data()
-                                                   : curl_easy_strerror(code);
+        record.message =
+            transfer.error[0] != '\0' ? transfer.error.data() : curl_easy_strerror(code);
       } else if (status != 200) {
         record.cause = FailureCause::kHttpStatus;
         record.message = fmt::format("{}: {}", status, transfer.error_body);
@@ -259,15 +249,16 @@ struct LoadClient::Impl {
         transfer.reader.finish(now);
       }
     }
-    record.message = terminal_safe(record.message);
-    record.finish_reason = terminal_safe(record.finish_reason);
+    record.message = printable(record.message, kMaxMessage);
+    record.finish_reason = printable(record.finish_reason);
     curl_multi_remove_handle(multi.get(), easy);
     ended.push_back(&record);
     transfers.erase(found);
   }
 };
 
-LoadClient::LoadClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+LoadClient::LoadClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
+}
 LoadClient::~LoadClient() = default;
 
 Result<std::unique_ptr<LoadClient>> LoadClient::create(const Options& options) {
@@ -299,7 +290,11 @@ std::vector<RequestRecord*> LoadClient::cancel_all() {
   return std::exchange(impl_->ended, {});
 }
 
-size_t LoadClient::num_running() const { return impl_->transfers.size(); }
-int64_t LoadClient::now_ns() const { return ns_since(impl_->options.start); }
+size_t LoadClient::num_running() const {
+  return impl_->transfers.size();
+}
+int64_t LoadClient::now_ns() const {
+  return ns_since(impl_->options.start);
+}
 
 }  // namespace pagoda

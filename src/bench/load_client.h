@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -14,9 +13,6 @@
 #include "bench/request_record.h"
 
 namespace pagoda {
-
-// A server's text as it may stand on a terminal: valid UTF-8, without control characters.
-std::string terminal_safe(std::string_view text);
 
 struct LoadRequest {
   std::string url;

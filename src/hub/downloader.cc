@@ -12,10 +12,10 @@
 #include <random>
 #include <utility>
 
+#include "base/printable.h"
 #include "base/system_memory.h"
 #include "hub/file_download.h"
 #include "hub/file_selection.h"
-#include "hub/model_ref.h"
 
 namespace pagoda {
 namespace {

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "hub/model_ref.h"
+#include "base/printable.h"
 
 namespace pagoda {
 namespace {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/printable.h"
 #include "hub/checksum.h"
 #include "hub/model_ref.h"
 

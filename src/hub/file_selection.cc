@@ -12,7 +12,7 @@
 #include <optional>
 #include <set>
 
-#include "hub/model_ref.h"
+#include "base/printable.h"
 
 namespace pagoda {
 namespace {

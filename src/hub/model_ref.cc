@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "base/printable.h"
+
 namespace pagoda {
 namespace {
 
@@ -130,19 +132,6 @@ bool is_commit_hash(std::string_view text) {
 
 bool is_sha256(std::string_view text) {
   return is_hex(text, 64);
-}
-
-std::string printable(std::string_view text, size_t max_bytes) {
-  std::string out;
-  for (const char c : text.substr(0, max_bytes)) {
-    if (c >= 0x20 && c < 0x7F) {
-      out += c;
-    } else {
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    }
-  }
-  if (text.size() > max_bytes) out += "...";
-  return out;
 }
 
 }  // namespace pagoda

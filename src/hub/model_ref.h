@@ -32,8 +32,4 @@ bool is_commit_hash(std::string_view text);
 // 64 hexadecimal digits in lower case.
 bool is_sha256(std::string_view text);
 
-// Text of a stranger fit for a terminal: ASCII that can be printed, the rest as \xNN, at most
-// `max_bytes` of it.
-std::string printable(std::string_view text, size_t max_bytes = 200);
-
 }  // namespace pagoda

@@ -64,11 +64,6 @@ TEST(RelativePath, RefusesEverythingThatCouldLeaveItsFolder) {
   EXPECT_FALSE(check_relative_path("file name", "d/" + deep).ok());
 }
 
-TEST(Printable, EscapesWhatATerminalWouldObey) {
-  EXPECT_EQ(printable("a\x1b[31m\xff"), "a\\x1b[31m\\xff");
-  EXPECT_EQ(printable("abcdef", 3), "abc...");
-}
-
 TEST(Checksums, AreLowerHexadecimalOfTheRightLength) {
   EXPECT_TRUE(is_commit_hash(std::string(40, 'a')));
   EXPECT_FALSE(is_commit_hash(std::string(40, 'A')));

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "base/printable.h"
 #include "hub/model_ref.h"
 
 namespace pagoda {
