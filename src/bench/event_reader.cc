@@ -2,6 +2,7 @@
 // second.
 #include "bench/event_reader.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
@@ -12,7 +13,9 @@ namespace pagoda {
 namespace {
 
 constexpr size_t kMaxLineBytes = size_t{16} << 20;
-constexpr size_t kMaxMessageBytes = 300;
+constexpr size_t kMaxEventBytes = size_t{16} << 20;
+constexpr size_t kMaxMessageBytes = 400;
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr size_t kMaxDepth = 64;
 // More than that in a usage is no count.
 constexpr int64_t kMaxTokens = 1'000'000'000;
@@ -135,42 +138,60 @@ bool EventReader::fail(FailureCause cause, std::string message) {
 }
 
 bool EventReader::take(std::string_view bytes, int64_t now_ns) {
+  if (record_.cause != FailureCause::kNone) return false;
   if (!any_event_ && head_.size() < kMaxMessageBytes) {
     head_ += bytes.substr(0, kMaxMessageBytes - head_.size());
   }
-  size_t start = 0;
-  for (size_t end = bytes.find('\n'); end != std::string_view::npos;
-       end = bytes.find('\n', start)) {
-    const std::string_view piece = bytes.substr(start, end - start);
-    start = end + 1;
-    bool good = false;
-    if (rest_.empty()) {
-      good = take_line(piece, now_ns);
-    } else {
-      rest_ += piece;
-      good = take_line(rest_, now_ns);
-      rest_.clear();
+  // The answer ends at [DONE], whatever comes behind it.
+  while (!bytes.empty() && !done_) {
+    if (std::exchange(after_cr_, false) && bytes.front() == '\n') {
+      bytes.remove_prefix(1);
+      continue;
     }
+    const auto end =
+        std::find_if(bytes.begin(), bytes.end(), [](char c) { return c == '\n' || c == '\r'; });
+    const auto length = static_cast<size_t>(end - bytes.begin());
+    line_ += bytes.substr(0, length);
+    if (line_.size() > kMaxLineBytes) {
+      return fail(FailureCause::kMalformedEvent, "a line of more than 16 MiB");
+    }
+    if (end == bytes.end()) return true;
+    after_cr_ = *end == '\r';
+    bytes.remove_prefix(length + 1);
+    const bool good = take_line(line_, now_ns);
+    line_.clear();
     if (!good) return false;
-  }
-  rest_ += bytes.substr(start);
-  if (rest_.size() > kMaxLineBytes) {
-    return fail(FailureCause::kMalformedEvent, "a line of more than 16 MiB");
   }
   return true;
 }
 
 bool EventReader::take_line(std::string_view line, int64_t now_ns) {
-  if (line.ends_with('\r')) line.remove_suffix(1);
-  if (!line.starts_with("data:")) return true;
-  line.remove_prefix(5);
+  if (std::exchange(first_line_, false) && line.starts_with(kByteOrderMark)) {
+    line.remove_prefix(kByteOrderMark.size());
+  }
+  if (line.empty()) return end_event(now_ns);
+  constexpr std::string_view kData = "data";
+  if (!line.starts_with(kData)) return true;
+  line.remove_prefix(kData.size());
+  // A name alone is a field without a value; a longer name is another field.
+  if (!line.empty() && line.front() != ':') return true;
+  if (!line.empty()) line.remove_prefix(1);
   if (line.starts_with(' ')) line.remove_prefix(1);
-  return take_event(line, now_ns);
+  if (std::exchange(has_data_, true)) data_ += '\n';
+  data_ += line;
+  if (data_.size() <= kMaxEventBytes) return true;
+  return fail(FailureCause::kMalformedEvent, "an event of more than 16 MiB");
+}
+
+bool EventReader::end_event(int64_t now_ns) {
+  if (!std::exchange(has_data_, false)) return true;
+  const bool good = take_event(data_, now_ns);
+  data_.clear();
+  return good;
 }
 
 bool EventReader::take_event(std::string_view data, int64_t now_ns) {
   any_event_ = true;
-  if (done_) return true;
   if (data == "[DONE]") {
     // The answer ends here, whenever the server ends the body.
     done_ = true;
@@ -182,7 +203,9 @@ bool EventReader::take_event(std::string_view data, int64_t now_ns) {
   if (!Json::sax_parse(data.begin(), data.end(), &handler)) {
     return fail(FailureCause::kMalformedEvent, "no JSON: " + beginning(data));
   }
-  if (event.has_error) return fail(FailureCause::kStreamError, beginning(event.error));
+  if (event.has_error) {
+    return fail(FailureCause::kStreamError, beginning(event.error.empty() ? data : event.error));
+  }
   record_.num_events += event.has_choice ? 1 : 0;
   if (!event.content.empty()) {
     if (record_.first_content_ns < 0) record_.first_content_ns = now_ns;
@@ -202,8 +225,11 @@ bool EventReader::take_event(std::string_view data, int64_t now_ns) {
 }
 
 void EventReader::finish(int64_t now_ns) {
-  // A last line may lack its end.
-  if (record_.cause == FailureCause::kNone) take_line(std::exchange(rest_, {}), now_ns);
+  if (record_.cause != FailureCause::kNone) return;
+  if (!done_ && (line_.empty() || take_line(std::exchange(line_, {}), now_ns)) &&
+      !end_event(now_ns) && record_.cause == FailureCause::kMalformedEvent) {
+    fail(FailureCause::kCut, "the stream ended within an event");
+  }
   if (record_.cause != FailureCause::kNone) return;
   if (!any_event_) {
     fail(FailureCause::kNotEventStream, "no event in: " + beginning(head_));

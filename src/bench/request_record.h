@@ -50,6 +50,8 @@ struct RequestRecord {
   std::string finish_reason;
   std::string content;
   std::string reasoning;  // and arguments of tool calls
+
+  bool operator==(const RequestRecord&) const = default;
 };
 
 }  // namespace pagoda
