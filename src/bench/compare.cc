@@ -97,7 +97,6 @@ ComparedFigure figure_of_runs(std::string name, const LoadLevel& a, const LoadLe
   const std::vector<double> of_b = figures_of(b.runs, path);
   out.a = mean_of(of_a);
   out.b = mean_of(of_b);
-  out.p = kNaN;
   out.ratio_95 = ratio_of_runs_interval(of_a, of_b);
   const bool repeats = of_a.size() > 1 && of_b.size() > 1;
   out.basis =
@@ -110,15 +109,21 @@ struct Side {
   std::vector<std::deque<RequestRecord>> records;
 };
 
-void compare_metric(const ComparedMetric& metric, const Side& a, const Side& b,
-                    std::vector<ComparedFigure>& out) {
+void compare_metric(const ComparedMetric& metric, const Side& a, const Side& b, ComparedLoad& out) {
   std::vector<double> of_a = values_of(a.records, a.level, metric.name);
   std::vector<double> of_b = values_of(b.records, b.level, metric.name);
   std::sort(of_a.begin(), of_a.end());
   std::sort(of_b.begin(), of_b.end());
   const bool resampled = metric.independent && of_a.size() > 1 && of_b.size() > 1;
-  const double p = resampled ? rank_test_p(of_a, of_b) : kNaN;
-  for (const Statistic& statistic : kStatistics) {
+  std::vector<Interval> intervals;
+  if (resampled) {
+    std::vector<double> quantiles;
+    for (const Statistic& statistic : kStatistics) quantiles.push_back(statistic.quantile);
+    intervals = ratio_intervals(of_a, of_b, quantiles);
+    out.ranks.push_back({metric.title, of_a.size(), of_b.size(), rank_test_p(of_a, of_b)});
+  }
+  for (size_t i = 0; i < std::size(kStatistics); ++i) {
+    const Statistic& statistic = kStatistics[i];
     ComparedFigure figure =
         figure_of_runs(fmt::format("{} {}", metric.title, statistic.name), a.level, b.level,
                        {"metrics", metric.name, statistic.name});
@@ -126,21 +131,21 @@ void compare_metric(const ComparedMetric& metric, const Side& a, const Side& b,
       const bool mean = statistic.quantile < 0.0;
       figure.a = mean ? mean_of(of_a) : percentile(of_a, statistic.quantile);
       figure.b = mean ? mean_of(of_b) : percentile(of_b, statistic.quantile);
-      figure.ratio_95 = ratio_interval(of_a, of_b, statistic.quantile);
+      figure.ratio_95 = intervals[i];
       figure.basis = fmt::format("{} and {} requests", of_a.size(), of_b.size());
-      figure.p = p;
     }
     if (!std::isfinite(figure.a) && !std::isfinite(figure.b)) continue;
-    const std::string name = metric.name;
-    figure.is_time = name.size() > 2 && name.substr(name.size() - 2) == "_s";
+    const std::string_view name = metric.name;
+    figure.is_time = name.ends_with("_s");
     judge(figure, metric.wanted);
-    out.push_back(std::move(figure));
+    out.figures.push_back(std::move(figure));
   }
 }
 
 // In a closed loop requests are sent when they are due, and what counts from the schedule says
 // nothing new.
-void drop_repeated(std::vector<ComparedFigure>& figures) {
+void drop_repeated(ComparedLoad& load) {
+  std::vector<ComparedFigure>& figures = load.figures;
   const auto close = [](double x, double y) { return std::fabs(x - y) <= 0.01 * std::fabs(y); };
   const auto repeated = [&](const ComparedFigure& figure) {
     constexpr std::string_view kSchedule = " from schedule";
@@ -157,10 +162,19 @@ void drop_repeated(std::vector<ComparedFigure>& figures) {
     if (!repeated(figure)) kept.push_back(figure);
   }
   figures = std::move(kept);
+  std::vector<ComparedRanks> ranks;
+  for (const ComparedRanks& of : load.ranks) {
+    if (std::any_of(figures.begin(), figures.end(), [&](const ComparedFigure& figure) {
+          return figure.name.starts_with(of.name + " ");
+        })) {
+      ranks.push_back(of);
+    }
+  }
+  load.ranks = std::move(ranks);
 }
 
 ComparedLoad compare_load(const LoadLevel& a, const LoadLevel& b) {
-  ComparedLoad out{a.label, b.label, a.runs.size(), b.runs.size(), {}};
+  ComparedLoad out{a.label, b.label, a.runs.size(), b.runs.size(), {}, {}};
   for (const ComparedRate& rate : kRates) {
     ComparedFigure figure = figure_of_runs(rate.title, a, b, {rate.part, rate.name});
     if (!std::isfinite(figure.a) && !std::isfinite(figure.b)) continue;
@@ -169,8 +183,8 @@ ComparedLoad compare_load(const LoadLevel& a, const LoadLevel& b) {
   }
   const Side side_a{a, all_records(a)};
   const Side side_b{b, all_records(b)};
-  for (const ComparedMetric& metric : kMetrics) compare_metric(metric, side_a, side_b, out.figures);
-  drop_repeated(out.figures);
+  for (const ComparedMetric& metric : kMetrics) compare_metric(metric, side_a, side_b, out);
+  drop_repeated(out);
   ComparedFigure failed = figure_of_runs("failed requests", a, b, {"requests", "failed"});
   if (std::isfinite(failed.a) || std::isfinite(failed.b)) {
     judge(failed, Wanted::kNeither);
@@ -192,6 +206,32 @@ std::string shown(const ComparedFigure& figure, double value) {
 
 std::string runs_text(size_t count) {
   return fmt::format("{} run{}", count, count == 1 ? "" : "s");
+}
+
+std::string figures_text(const std::vector<ComparedFigure>& figures) {
+  std::string out = fmt::format("{:<24} {:>10} {:>10} {:>7} {:>16}  {:<20} {}\n", "", "A", "B",
+                                "B/A", "95 % interval", "verdict", "interval from");
+  for (const ComparedFigure& f : figures) {
+    const std::string ratio = std::isfinite(f.ratio) ? fmt::format("{:.3f}", f.ratio) : "-";
+    const std::string interval =
+        std::isfinite(f.ratio_95.low)
+            ? fmt::format("{:.3f} to {:.3f}", f.ratio_95.low, f.ratio_95.high)
+            : "-";
+    out += fmt::format("{:<24} {:>10} {:>10} {:>7} {:>16}  {:<20} {}\n", f.name, shown(f, f.a),
+                       shown(f, f.b), ratio, interval, f.verdict, f.basis);
+  }
+  return out;
+}
+
+std::string ranks_text(const std::vector<ComparedRanks>& ranks) {
+  if (ranks.empty()) return "";
+  std::string out =
+      fmt::format("\n{:<24} {:>10} {:>10} {:>7}\n", "rank test", "A values", "B values", "p");
+  for (const ComparedRanks& of : ranks) {
+    const std::string p = of.p < 0.0001 ? "<0.0001" : fmt::format("{:.4f}", of.p);
+    out += fmt::format("{:<24} {:>10} {:>10} {:>7}\n", of.name, of.num_a, of.num_b, p);
+  }
+  return out;
 }
 
 Json number(double value) {
@@ -227,39 +267,34 @@ std::string comparison_text(const Comparison& comparison) {
   std::string out =
       fmt::format("A: {}\nB: {}\n", printable(comparison.model_a), printable(comparison.model_b));
   bool judged = false;
+  bool ranked = false;
   for (const ComparedLoad& load : comparison.loads) {
     out += fmt::format("\nA: {}, {}    B: {}, {}\n", printable(load.load_a), runs_text(load.runs_a),
                        printable(load.load_b), runs_text(load.runs_b));
     if (load.load_a != load.load_b) out += "the loads differ: read the figures with care\n";
-    out += fmt::format("{:<24} {:>10} {:>10} {:>7} {:>16} {:>8}  {:<20} {}\n", "", "A", "B", "B/A",
-                       "95 % interval", "p", "", "interval from");
-    for (const ComparedFigure& f : load.figures) {
-      const std::string ratio = std::isfinite(f.ratio) ? fmt::format("{:.3f}", f.ratio) : "-";
-      const std::string interval =
-          std::isfinite(f.ratio_95.low)
-              ? fmt::format("{:.3f} to {:.3f}", f.ratio_95.low, f.ratio_95.high)
-              : "-";
-      const std::string p = !std::isfinite(f.p) ? "-"
-                            : f.p < 0.0001      ? "<0.0001"
-                                                : fmt::format("{:.4f}", f.p);
-      out += fmt::format("{:<24} {:>10} {:>10} {:>7} {:>16} {:>8}  {:<20} {}\n", f.name,
-                         shown(f, f.a), shown(f, f.b), ratio, interval, p, f.verdict, f.basis);
-      judged = judged || !f.verdict.empty();
-    }
+    out += figures_text(load.figures);
+    out += ranks_text(load.ranks);
+    judged = judged || std::any_of(load.figures.begin(), load.figures.end(),
+                                   [](const ComparedFigure& f) { return !f.verdict.empty(); });
+    ranked = ranked || !load.ranks.empty();
   }
-  out +=
-      "\np: chance of ranks so different if both had the same distribution (Mann and Whitney).\n";
   if (judged) {
     out +=
-        "better, worse: the interval of B/A leaves out 1. One line in twenty does so by chance.\n"
-        "Intervals from requests say nothing of what differs from run to run: repeat runs for "
-        "that.\n";
+        "\nverdict: by the 95 % interval of B/A and nothing else. better, worse: it leaves out 1, "
+        "which one line\nin twenty does by chance. Intervals from requests say nothing of what "
+        "differs from run to run: repeat\nruns for that.\n";
+  }
+  if (ranked) {
+    out +=
+        "\np: chance of ranks so different if all requests of both came from one distribution "
+        "(Mann and Whitney).\nIt sees a shift of the whole and not its size, a verdict sees one "
+        "figure: they may disagree, and both\nbe right.\n";
   }
   return out;
 }
 
 Json comparison_json(const Comparison& comparison) {
-  Json out = {{"schema", "pagoda-bench-comparison/1"},
+  Json out = {{"schema", "pagoda-bench-comparison/2"},
               {"model_a", comparison.model_a},
               {"model_b", comparison.model_b},
               {"loads", Json::array()}};
@@ -275,14 +310,19 @@ Json comparison_json(const Comparison& comparison) {
                                           ? Json::array({f.ratio_95.low, f.ratio_95.high})
                                           : Json(nullptr)},
                          {"basis", f.basis},
-                         {"p", number(f.p)},
                          {"verdict", f.verdict.empty() ? Json(nullptr) : Json(f.verdict)}});
+    }
+    Json ranks = Json::array();
+    for (const ComparedRanks& of : load.ranks) {
+      ranks.push_back(
+          {{"name", of.name}, {"a_values", of.num_a}, {"b_values", of.num_b}, {"p", number(of.p)}});
     }
     out["loads"].push_back({{"load_a", load.load_a},
                             {"load_b", load.load_b},
                             {"runs_a", load.runs_a},
                             {"runs_b", load.runs_b},
-                            {"figures", std::move(figures)}});
+                            {"figures", std::move(figures)},
+                            {"ranks", std::move(ranks)}});
   }
   return out;
 }

@@ -19,8 +19,17 @@ struct ComparedFigure {
   double ratio = 0.0;      // b / a
   Interval ratio_95 = {};  // two NaN: there is none
   std::string basis;       // what the interval stands on, or why there is none
-  double p = 0.0;          // of the rank test over all values of the metric; NaN: none
-  std::string verdict;     // "better", "worse", "no difference shown"; empty: not to be judged
+  // By the interval: "better", "worse", "no difference shown"; empty: not to be judged.
+  std::string verdict;
+};
+
+// Whether all values of a metric together come from one distribution: a question of its own, which
+// no verdict stands on.
+struct ComparedRanks {
+  std::string name;  // "TTFT"
+  size_t num_a = 0;  // values
+  size_t num_b = 0;
+  double p = 0.0;  // of rank_test_p()
 };
 
 // The figures under one load.
@@ -30,6 +39,7 @@ struct ComparedLoad {
   size_t runs_a = 0;
   size_t runs_b = 0;
   std::vector<ComparedFigure> figures;
+  std::vector<ComparedRanks> ranks;
 };
 
 struct Comparison {
@@ -49,7 +59,7 @@ Result<Comparison> compare_results(const Json& a, const Json& b);
 // For a terminal, with a line on what the words mean. Holds no control character of the files.
 std::string comparison_text(const Comparison& comparison);
 
-// {"schema": "pagoda-bench-comparison/1", "loads": [{"load_a", "figures": [...]}, ...]}
+// {"schema": "pagoda-bench-comparison/2", "loads": [{"load_a", "figures": [...], "ranks": [...]}]}
 Json comparison_json(const Comparison& comparison);
 
 // compare_results() as text.

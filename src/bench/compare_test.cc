@@ -9,6 +9,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,15 @@ const ComparedFigure& figure(const Comparison& comparison, const std::string& na
   return none;
 }
 
+const ComparedRanks& rank_test(const Comparison& comparison, const std::string& name) {
+  for (const ComparedRanks& ranks : comparison.loads.at(0).ranks) {
+    if (ranks.name == name) return ranks;
+  }
+  static const ComparedRanks none;
+  ADD_FAILURE() << "no rank test of " << name;
+  return none;
+}
+
 TEST(Compare, ASlowerServerIsWorseAndAFasterOneBetter) {
   const Json slow = results_of({run_of(1, 1.3, true)});
   const Json fast = results_of({run_of(2, 1.0, true)});
@@ -69,11 +79,12 @@ TEST(Compare, ASlowerServerIsWorseAndAFasterOneBetter) {
   for (const char* name : {"TTFT mean", "TTFT p50", "TPOT mean", "E2E p50"}) {
     EXPECT_EQ(figure(*worse, name).verdict, "worse") << name;
     EXPECT_NEAR(figure(*worse, name).ratio, 1.3, 0.15) << name;
-    EXPECT_LT(figure(*worse, name).p, 0.001) << name;
     EXPECT_LT(figure(*worse, name).ratio_95.low, figure(*worse, name).ratio) << name;
     EXPECT_GT(figure(*worse, name).ratio_95.high, figure(*worse, name).ratio) << name;
   }
   EXPECT_EQ(figure(*compare_results(slow, fast), "TTFT p50").verdict, "better");
+  EXPECT_LT(rank_test(*worse, "TTFT").p, 0.001);
+  EXPECT_EQ(rank_test(*worse, "TTFT").num_a, 200u);
 }
 
 TEST(Compare, TheSameServerTwiceShowsNoDifference) {
@@ -81,7 +92,7 @@ TEST(Compare, TheSameServerTwiceShowsNoDifference) {
       compare_results(results_of({run_of(3, 1.0, true)}), results_of({run_of(4, 1.0, true)}));
   ASSERT_TRUE(same.ok());
   EXPECT_EQ(figure(*same, "TTFT mean").verdict, "no difference shown");
-  EXPECT_GT(figure(*same, "TTFT mean").p, 0.05);
+  EXPECT_GT(rank_test(*same, "TTFT").p, 0.05);
   EXPECT_EQ(figure(*same, "TTFT mean").basis, "200 and 200 requests");
 }
 
@@ -107,7 +118,7 @@ TEST(Compare, RepeatsGiveIntervalsWithoutRecords) {
   EXPECT_EQ(figure(*repeats, "TTFT mean").verdict, "worse");
   EXPECT_EQ(figure(*repeats, "TTFT mean").basis, "4 and 4 runs");
   EXPECT_EQ(figure(*repeats, "ITL mean").verdict, "worse");
-  EXPECT_TRUE(std::isnan(figure(*repeats, "TTFT mean").p));
+  EXPECT_TRUE(repeats->loads[0].ranks.empty());
 }
 
 TEST(Compare, GapsOfOneAnswerAreNotResampled) {
@@ -152,6 +163,26 @@ TEST(Compare, TheTextHasTheFiguresAndTheWords) {
   EXPECT_THAT(*text, Not(HasSubstr("nan")));
 }
 
+TEST(Compare, TheTextSaysWhatAVerdictStandsOnAndWhatPIs) {
+  const auto text =
+      compare_runs(results_of({run_of(1, 1.0, true)}), results_of({run_of(2, 1.5, true)}));
+  ASSERT_TRUE(text.ok());
+  EXPECT_THAT(*text, HasSubstr("verdict: by the 95 % interval of B/A and nothing else"));
+  EXPECT_THAT(*text, HasSubstr("p: chance of ranks so different"));
+  // No p stands in a line with a verdict.
+  std::istringstream lines(*text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("worse  ") != std::string::npos) {
+      EXPECT_THAT(line, Not(HasSubstr("0.0001"))) << line;
+    }
+  }
+  const auto without =
+      compare_runs(results_of({run_of(1, 1.0, false)}), results_of({run_of(2, 1.5, false)}));
+  ASSERT_TRUE(without.ok());
+  EXPECT_THAT(*without, Not(HasSubstr("p: chance")));
+  EXPECT_THAT(*without, Not(HasSubstr("verdict: by")));
+}
+
 TEST(Compare, TheJsonHasTheSame) {
   const auto comparison =
       compare_results(results_of({run_of(1, 1.0, true)}), results_of({run_of(2, 1.5, true)}));
@@ -163,12 +194,18 @@ TEST(Compare, TheJsonHasTheSame) {
   EXPECT_EQ((*found)["verdict"], "worse");
   EXPECT_EQ((*found)["unit"], "s");
   EXPECT_EQ((*found)["ratio_95"].size(), 2u);
+  EXPECT_FALSE(found->contains("p"));
+  const Json& ranks = json["loads"][0]["ranks"];
+  ASSERT_FALSE(ranks.empty());
+  EXPECT_EQ(ranks[0]["name"], "TTFT");
+  EXPECT_LT(ranks[0]["p"].get<double>(), 0.001);
 }
 
 TEST(Compare, AFileThatIsNoResultsIsNamed) {
   const Json good = results_of({run_of(1, 1.0, false)});
   EXPECT_THAT(compare_runs(Json(), good).error().message, HasSubstr("A: not results"));
-  EXPECT_THAT(compare_runs(good, Json::array()).error().message, HasSubstr("B: not results"));
+  EXPECT_THAT(compare_runs(good, Json::array()).error().message,
+              HasSubstr("B: not results"));
 }
 
 TEST(Compare, NamesOfTheFileCannotSteerTheTerminal) {

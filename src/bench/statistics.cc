@@ -16,18 +16,53 @@ namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kConfidence = 0.95;
 
-double statistic(std::vector<double>& values, double quantile) {
-  if (quantile < 0.0) return mean_of(values);
-  // percentile() looks at two neighbours only: with them in place the rest need not be sorted,
-  // which thousands of resamples would wait for.
-  const double place = quantile * static_cast<double>(values.size() - 1);
-  const auto below = values.begin() + static_cast<std::ptrdiff_t>(place);
-  std::nth_element(values.begin(), below, values.end());
-  if (below + 1 != values.end()) {
-    std::iter_swap(below + 1, std::min_element(below + 1, values.end()));
-  }
-  return percentile(values, quantile);
+// Between two neighbours; numpy goes from the nearer end, which makes the last digits what they
+// are.
+double between(double low, double high, double share) {
+  const double step = high - low;
+  return share < 0.5 ? low + step * share : high - step * (1.0 - share);
 }
+
+// Values drawn with replacement, again and again. Draws are counted by the value's rank, so that
+// their order is known without sorting them, which is most of what a bootstrap would wait for.
+class Resampler {
+ public:
+  explicit Resampler(std::span<const double> values)
+      : sorted_(values.begin(), values.end()), counts_(values.size()) {
+    std::sort(sorted_.begin(), sorted_.end());
+  }
+
+  void draw(std::mt19937_64& random) {
+    const size_t n = sorted_.size();
+    std::fill(counts_.begin(), counts_.end(), 0);
+    sum_ = 0.0;
+    for (size_t i = 0; i < n; ++i) {
+      const size_t rank = random() % n;
+      ++counts_[rank];
+      sum_ += sorted_[rank];
+    }
+  }
+
+  // percentile() of what was drawn; below 0, its mean.
+  double statistic(double quantile) const {
+    const size_t n = sorted_.size();
+    if (quantile < 0.0) return sum_ / static_cast<double>(n);
+    const double place = quantile * static_cast<double>(n - 1);
+    const auto below = static_cast<size_t>(place);
+    size_t rank = 0;
+    size_t num_before = counts_[0];  // drawn up to `rank`
+    while (num_before <= below) num_before += counts_[++rank];
+    const double low = sorted_[rank];
+    if (below + 1 == n) return low;
+    while (num_before <= below + 1) num_before += counts_[++rank];
+    return between(low, sorted_[rank], place - static_cast<double>(below));
+  }
+
+ private:
+  std::vector<double> sorted_;
+  std::vector<uint32_t> counts_;
+  double sum_ = 0.0;
+};
 
 }  // namespace
 
@@ -36,10 +71,7 @@ double percentile(std::span<const double> sorted, double quantile) {
   const double place = quantile * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<size_t>(std::floor(place));
   if (below + 1 >= sorted.size()) return sorted.back();
-  const double t = place - std::floor(place);
-  const double step = sorted[below + 1] - sorted[below];
-  // numpy goes from the nearer end, which makes the last digits what they are.
-  return t < 0.5 ? sorted[below] + step * t : sorted[below + 1] - step * (1.0 - t);
+  return between(sorted[below], sorted[below + 1], place - std::floor(place));
 }
 
 double mean_of(std::span<const double> values) {
@@ -77,37 +109,51 @@ Interval quantile_interval(std::span<const double> sorted, double quantile) {
   return {sorted[static_cast<size_t>(i - 1)], sorted[static_cast<size_t>(j - 1)]};
 }
 
+namespace {
+
+// The interval mean - reach to mean + reach. What is never below 0 has no mean below it.
+Interval around_mean(std::span<const double> values, double mean, double reach) {
+  const bool positive =
+      std::all_of(values.begin(), values.end(), [](double value) { return value >= 0.0; });
+  const double low = mean - reach;
+  return {positive && low < 0.0 ? 0.0 : low, mean + reach};
+}
+
+}  // namespace
+
 Interval mean_interval(std::span<const double> values) {
   if (values.size() < 2) return {kNaN, kNaN};
   const auto n = static_cast<double>(values.size());
   const boost::math::students_t_distribution<double> t(n - 1.0);
   const double reach =
       boost::math::quantile(t, 0.5 + kConfidence / 2.0) * sample_stddev(values) / std::sqrt(n);
-  const double mean = mean_of(values);
-  return {mean - reach, mean + reach};
+  return around_mean(values, mean_of(values), reach);
 }
 
-Interval ratio_interval(std::span<const double> a, std::span<const double> b, double quantile) {
+std::vector<Interval> ratio_intervals(std::span<const double> a, std::span<const double> b,
+                                      std::span<const double> quantiles) {
   constexpr size_t kResamples = 2000;
-  if (a.size() < 2 || b.size() < 2) return {kNaN, kNaN};
+  std::vector<Interval> out(quantiles.size(), {kNaN, kNaN});
+  if (a.size() < 2 || b.size() < 2) return out;
   std::mt19937_64 random(20260101);
-  const auto resample = [&random](std::span<const double> values, std::vector<double>& out) {
-    out.resize(values.size());
-    for (double& value : out) value = values[random() % values.size()];
-  };
-  std::vector<double> ratios;
-  std::vector<double> drawn_a;
-  std::vector<double> drawn_b;
+  Resampler of_a(a);
+  Resampler of_b(b);
+  std::vector<std::vector<double>> ratios(quantiles.size());
   for (size_t i = 0; i < kResamples; ++i) {
-    resample(a, drawn_a);
-    resample(b, drawn_b);
-    const double ratio = statistic(drawn_b, quantile) / statistic(drawn_a, quantile);
-    if (std::isfinite(ratio)) ratios.push_back(ratio);
+    of_a.draw(random);
+    of_b.draw(random);
+    for (size_t k = 0; k < quantiles.size(); ++k) {
+      const double ratio = of_b.statistic(quantiles[k]) / of_a.statistic(quantiles[k]);
+      if (std::isfinite(ratio)) ratios[k].push_back(ratio);
+    }
   }
-  if (ratios.empty()) return {kNaN, kNaN};
-  std::sort(ratios.begin(), ratios.end());
-  return {percentile(ratios, (1.0 - kConfidence) / 2.0),
-          percentile(ratios, 0.5 + kConfidence / 2.0)};
+  for (size_t k = 0; k < quantiles.size(); ++k) {
+    if (ratios[k].empty()) continue;
+    std::sort(ratios[k].begin(), ratios[k].end());
+    out[k] = {percentile(ratios[k], (1.0 - kConfidence) / 2.0),
+              percentile(ratios[k], 0.5 + kConfidence / 2.0)};
+  }
+  return out;
 }
 
 Interval ratio_of_runs_interval(std::span<const double> a, std::span<const double> b) {
@@ -177,7 +223,7 @@ Distribution distribution_of(std::vector<double> values) {
   out.stddev = sample_stddev(values);
   const double reach =
       1.959963984540054 * out.stddev / std::sqrt(static_cast<double>(values.size()));
-  out.mean_95 = {out.mean - reach, out.mean + reach};
+  out.mean_95 = around_mean(values, out.mean, reach);
   std::sort(values.begin(), values.end());
   out.min = values.empty() ? kNaN : values.front();
   out.max = values.empty() ? kNaN : values.back();

@@ -29,12 +29,16 @@ struct Interval {
 // nothing of the distribution, but that values are independent.
 Interval quantile_interval(std::span<const double> sorted, double quantile);
 
-// Of a mean of few independent values, such as one figure of several runs: Student's t.
+// Of a mean of few independent values, such as one figure of several runs: Student's t. Symmetric
+// around the mean, except that of values none of which is negative it begins at 0 at the least:
+// few values far apart would claim that a latency may be negative.
 Interval mean_interval(std::span<const double> values);
 
-// Of the ratio statistic(b) / statistic(a), by resampling both 2,000 times with a fixed seed
-// (percentile bootstrap, Efron 1979). `quantile` below 0 means the mean.
-Interval ratio_interval(std::span<const double> a, std::span<const double> b, double quantile);
+// Of the ratios statistic(b) / statistic(a) for each of `quantiles`, below 0 meaning the mean: by
+// resampling both 2,000 times with a fixed seed (percentile bootstrap, Efron 1979). All of them
+// from the same draws.
+std::vector<Interval> ratio_intervals(std::span<const double> a, std::span<const double> b,
+                                      std::span<const double> quantiles);
 
 // Of mean(b) / mean(a), a and b one positive figure of each of few runs: Welch's t on their
 // logarithms, so of geometric means. Two NaN with fewer than two of either, or one not above 0.
@@ -56,7 +60,7 @@ struct Distribution {
   double max = 0.0;
   double quantiles[std::size(kQuantiles)] = {};
   Interval intervals[std::size(kQuantiles)] = {};
-  Interval mean_95 = {};  // by the normal approximation of the mean
+  Interval mean_95 = {};  // by the normal approximation of the mean; from 0 as mean_interval()
 };
 
 // All NaN with count 0 when there are none. Takes its values by value: they are sorted.
