@@ -203,9 +203,9 @@ TEST(Compare, TheJsonHasTheSame) {
 
 TEST(Compare, AFileThatIsNoResultsIsNamed) {
   const Json good = results_of({run_of(1, 1.0, false)});
-  EXPECT_THAT(compare_runs(Json(), good).error().message, HasSubstr("A: not results"));
+  EXPECT_THAT(compare_runs(Json(), good).error().message, HasSubstr("A: is null; expected"));
   EXPECT_THAT(compare_runs(good, Json::array()).error().message,
-              HasSubstr("B: not results"));
+              HasSubstr("B: is an empty array; expected"));
 }
 
 TEST(Compare, NamesOfTheFileCannotSteerTheTerminal) {

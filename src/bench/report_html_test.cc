@@ -94,10 +94,35 @@ TEST(Results, WhatIsNoResultsFileIsSaidClearly) {
     ASSERT_FALSE(runs.ok()) << text;
     EXPECT_THAT(runs.error().message, HasSubstr("pagoda bench")) << text;
   }
-  for (const char* text : {"null", "[]", "[3, null]", "{}"}) {
+  for (const char* text : {"null", "[]", "[3, null]", "{}", R"([{"requests": {}}, 3])", "[{}]"}) {
     const auto runs = runs_of({{"schema", "pagoda-bench/1"}, {"runs", *parse_json(text)}});
     ASSERT_FALSE(runs.ok()) << text;
     EXPECT_THAT(runs.error().message, HasSubstr("without a run")) << text;
+  }
+}
+
+TEST(Results, AFileOfAnotherProgramIsCalledByItsName) {
+  const std::pair<const char*, const char*> files[] = {
+      {"[]", "is an empty array; expected"},
+      {"[1, 2]", "is an array of 2; expected"},
+      {"3", "is a number; expected"},
+      {R"("x")", "is a text; expected"},
+      {"{}", "is an object without a \"schema\"; expected"},
+      {R"({"schema": 7})", "is an object without a \"schema\"; expected"},
+      {R"({"schema": "pagoda-bench/2", "runs": []})",
+       "is of the schema \"pagoda-bench/2\"; expected"},
+      {R"({"schema": "pagoda-bench-comparison/2"})", "of `pagoda bench compare`; expected"},
+      {R"({"schema": "\u001b[31m"})", "is of the schema \"\\x1b[31m\"; expected"},
+      {R"({"version": "2023-08-31", "results_num_requests_started": 2})", "is LLMPerf's summary"},
+      {R"([{"error_code": null, "inter_token_latency_s": 0.1}])", "is LLMPerf's list of responses"},
+      {R"({"request_throughput": 1.0})", "is a result of vLLM's benchmark"},
+      {R"({"listening_ms": {}})", "is of `pagoda bench startup`"},
+      {R"({"prompt_tokens": 1, "results": []})", "is of `pagoda bench offline`"}};
+  for (const auto& [text, wanted] : files) {
+    const auto runs = runs_of(*parse_json(text));
+    ASSERT_FALSE(runs.ok()) << text;
+    EXPECT_THAT(runs.error().message, HasSubstr(wanted)) << text;
+    EXPECT_THAT(runs.error().message, HasSubstr("\"schema\": \"pagoda-bench/1\"")) << text;
   }
 }
 
@@ -235,7 +260,7 @@ TEST(HtmlReport, NamesNoOtherPlace) {
 }
 
 TEST(HtmlReport, WhatIsNoResultsFileGivesAPageThatSaysSo) {
-  EXPECT_THAT(html_report(Json()), HasSubstr("not results of `pagoda bench`"));
+  EXPECT_THAT(html_report(Json()), HasSubstr("expected is a results file"));
 }
 
 // Each place of a good file in turn holds each odd value.

@@ -7,7 +7,10 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <utility>
+
+#include "base/printable.h"
 
 namespace pagoda {
 namespace {
@@ -17,6 +20,7 @@ constexpr double kLargest = 1e15;
 // Of a time in seconds: thirty years, which as nanoseconds leave room to add and subtract.
 constexpr double kLongest_s = 1e9;
 constexpr size_t kLongestText = 500;
+constexpr std::string_view kSchema = "pagoda-bench/1";
 
 double number_of(const Json& value) {
   if (!value.is_number()) return kNaN;
@@ -70,6 +74,41 @@ LoadLevel level_of(const Json& run) {
   return {kind.empty() ? "run" : kind, kNaN, {}};
 }
 
+std::string type_text(const Json& value) {
+  switch (value.type()) {
+    case Json::value_t::null: return "null or absent";
+    case Json::value_t::object: return value.empty() ? "an empty object" : "an object";
+    case Json::value_t::array:
+      return value.empty() ? "an empty array" : fmt::format("an array of {}", value.size());
+    case Json::value_t::string: return "a text";
+    case Json::value_t::boolean: return "true or false";
+    default: return "a number";
+  }
+}
+
+// What other programs, and other commands of this one, write.
+std::string what_it_is(const Json& json) {
+  const auto has = [](const Json& value, const char* name) {
+    return value.is_object() && value.contains(name);
+  };
+  const std::string schema = text_at(json, {"schema"});
+  if (!schema.empty()) {
+    return fmt::format(
+        "is of the schema \"{}\"{}", printable(schema, 60),
+        schema.starts_with("pagoda-bench-comparison") ? ", of `pagoda bench compare`" : "");
+  }
+  if (has(json, "results_num_requests_started")) return "is LLMPerf's summary";
+  if (json.is_array() && !json.empty() && has(json[0], "inter_token_latency_s")) {
+    return "is LLMPerf's list of responses";
+  }
+  if (has(json, "request_throughput")) return "is a result of vLLM's benchmark";
+  if (has(json, "listening_ms")) return "is of `pagoda bench startup`";
+  if (has(json, "prompt_tokens") && has(json, "results")) return "is of `pagoda bench offline`";
+  if (json.is_null()) return "is null";
+  if (json.is_object()) return "is an object without a \"schema\"";
+  return "is " + type_text(json);
+}
+
 }  // namespace
 
 const Json& json_at(const Json& value, JsonPath path) {
@@ -108,17 +147,32 @@ Interval interval_at(const Json& value, JsonPath path) {
 }
 
 Result<std::vector<const Json*>> runs_of(const Json& results) {
-  if (text_at(results, {"schema"}) != "pagoda-bench/1") {
-    return invalid_argument("not results of `pagoda bench`: \"schema\" is not \"pagoda-bench/1\"");
+  if (text_at(results, {"schema"}) != kSchema) {
+    return invalid_argument(
+        fmt::format("{}; expected is a results file of `pagoda bench serve -o`: an object with "
+                    "\"schema\": \"{}\"",
+                    what_it_is(results), kSchema));
   }
   const Json& runs = json_at(results, {"runs"});
-  std::vector<const Json*> out;
-  if (runs.is_array()) {
-    for (const Json& run : runs) {
-      if (run.is_object()) out.push_back(&run);
-    }
+  if (!runs.is_array() || runs.empty()) {
+    return invalid_argument(
+        fmt::format("results without a run: \"runs\" is {}; expected is an "
+                    "array of at least one object",
+                    type_text(runs)));
   }
-  if (out.empty()) return invalid_argument("results without a run: \"runs\" holds no object");
+  std::vector<const Json*> out;
+  for (const Json& run : runs) {
+    const bool has_figures = json_at(run, {"requests"}).is_object() ||
+                             json_at(run, {"throughput"}).is_object() ||
+                             json_at(run, {"metrics"}).is_object();
+    if (!has_figures) {
+      return invalid_argument(fmt::format(
+          "results without a run: number {} of \"runs\" is {}; expected is an object "
+          "with \"requests\", \"throughput\" or \"metrics\"",
+          out.size() + 1, run.is_object() ? "an object without any of these" : type_text(run)));
+    }
+    out.push_back(&run);
+  }
   return out;
 }
 

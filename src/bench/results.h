@@ -26,7 +26,8 @@ std::string text_at(const Json& value, JsonPath path);
 // Two NaN for what is no array of two numbers.
 Interval interval_at(const Json& value, JsonPath path);
 
-// The objects among "runs". They live in `results`. kInvalidArgument: not of the schema, or no run.
+// The runs, which live in `results`. kInvalidArgument: not of the schema, no run, or one that holds
+// no figures. The message says what the file is instead.
 Result<std::vector<const Json*>> runs_of(const Json& results);
 
 // Runs of one load: repeats.
