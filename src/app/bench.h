@@ -17,7 +17,7 @@ struct BenchTarget {
   std::vector<std::string> headers;
   std::string ca_file;
   bool insecure = false;
-  std::string extra_body = "{}";      // JSON object, merged over every body
+  std::string extra_body = "{}";  // JSON object, merged over every body
   double request_timeout_s = 600.0;
 };
 

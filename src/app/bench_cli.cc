@@ -56,9 +56,10 @@ void add_load(CLI::App& app, BenchServeOptions& options) {
              0.0, 1e5);
   add_number(app, group, "-r,--rate", options.rate,
              "requests a second, sent whether or not answers have come", 0.0, 1e6);
-  app.add_option("--arrival", options.arrival,
-                 "gaps at that rate: poisson, constant, gamma:SHAPE (below 1 is burstier), or trace "
-                 "for the times of a jsonl workload [poisson]")
+  app.add_option(
+         "--arrival", options.arrival,
+         "gaps at that rate: poisson, constant, gamma:SHAPE (below 1 is burstier), or trace "
+         "for the times of a jsonl workload [poisson]")
       ->type_name("KIND")
       ->group(group);
   add_number(app, group, "-n,--requests", options.num_requests,
@@ -86,8 +87,7 @@ void add_workload(CLI::App& app, BenchServeOptions& options) {
   app.add_option("--endpoint", options.endpoint, "chat or completions [chat]")
       ->type_name("NAME")
       ->group(group);
-  app.add_option("--workload", options.workload,
-                 "random, lines, prefix, sharegpt or jsonl [lines]")
+  app.add_option("--workload", options.workload, "random, lines, prefix, sharegpt or jsonl [lines]")
       ->type_name("KIND")
       ->group(group);
   app.add_option("--workload-file,--text-file", options.workload_file,
@@ -122,7 +122,8 @@ void add_results(CLI::App& app, BenchServeOptions& options) {
       ->type_name("FILE")
       ->group(group);
   app.add_option("--html", options.html, "report as one page")->type_name("FILE")->group(group);
-  app.add_flag("--no-server-metrics", options.no_server_metrics, "do not read the server's /metrics")
+  app.add_flag("--no-server-metrics", options.no_server_metrics,
+               "do not read the server's /metrics")
       ->group(group);
 }
 
@@ -201,8 +202,7 @@ Command add_report(CLI::App& bench) {
   CLI::App* app = bench.add_subcommand("report", "draw the results of a benchmark as one page");
   const auto options = std::make_shared<BenchReportOptions>();
   app->add_option("RESULTS", options->results, "JSON of bench serve")->required();
-  app->add_option("--output", options->output, "the page [beside it, as .html]")
-      ->type_name("FILE");
+  app->add_option("--output", options->output, "the page [beside it, as .html]")->type_name("FILE");
   return {app, [options]() -> Result<void> { return bench_report(*options); }};
 }
 
@@ -221,7 +221,7 @@ Command add_compare(CLI::App& bench) {
 std::vector<Command> add_bench(CLI::App& root) {
   CLI::App* bench = root.add_subcommand("bench", "measure servers, the engine and its start");
   bench->require_subcommand(1);
-  return {add_serve_bench(*bench),   add_report(*bench),        add_compare(*bench),
+  return {add_serve_bench(*bench), add_report(*bench),        add_compare(*bench),
           add_correctness(*bench), add_bench_offline(*bench), add_bench_startup(*bench)};
 }
 

@@ -47,7 +47,8 @@ Result<std::string> read_lines(const std::string& file) {
   std::ifstream in(file, std::ios::binary);
   std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   if (text.empty()) {
-    return Error{ErrorCode::kNotFound, fmt::format("text-file: {}: cannot be read, or is empty", file)};
+    return Error{ErrorCode::kNotFound,
+                 fmt::format("text-file: {}: cannot be read, or is empty", file)};
   }
   return text;
 }
@@ -140,20 +141,17 @@ Result<void> bench_llmperf(const BenchLlmperfOptions& given) {
     ASSIGN_OR_RETURN(LlmperfFigures figure, llmperf_figures(*record, options.kind, length));
     figures.push_back(std::move(figure));
   }
-  const bool timed_out =
-      static_cast<int64_t>(figures.size()) < options.max_num_completed_requests;
+  const bool timed_out = static_cast<int64_t>(figures.size()) < options.max_num_completed_requests;
   const LlmperfReport report =
       llmperf_report(options, figures, result.elapsed_s, unix_seconds(), timed_out);
   std::fputs(report.console.c_str(), stdout);
   std::fputs(corrected_text(plan, result).c_str(), stdout);
-  RETURN_IF_ERROR(
-      save(given.results_dir, report.file_stem, report.summary, report.individual));
+  RETURN_IF_ERROR(save(given.results_dir, report.file_stem, report.summary, report.individual));
   const auto failed = std::count_if(figures.begin(), figures.end(),
                                     [](const LlmperfFigures& f) { return f.failed; });
   if (failed > 0 || figures.empty()) {
-    return Error{ErrorCode::kInternal,
-                 fmt::format("the run is not valid: {} of {} requests failed", failed,
-                             figures.size())};
+    return Error{ErrorCode::kInternal, fmt::format("the run is not valid: {} of {} requests failed",
+                                                   failed, figures.size())};
   }
   return {};
 }
@@ -181,8 +179,8 @@ CorrectnessCounts check_answers(const std::vector<const RequestRecord*>& records
       out.lines += fmt::format("    The request errored: {}, {} \n", r->http_status, r->message);
     } else if (!holds_number(r->content, numbers[which])) {
       ++out.mismatched;
-      out.lines += fmt::format("    mismatched request: {}, expected: {}\n", r->content,
-                               numbers[which]);
+      out.lines +=
+          fmt::format("    mismatched request: {}, expected: {}\n", r->content, numbers[which]);
     }
     out.responses.push_back(
         {{"metrics",
@@ -206,8 +204,7 @@ CorrectnessCounts check_answers(const std::vector<const RequestRecord*>& records
 Result<void> bench_correctness(const BenchCorrectnessOptions& given) {
   ASSIGN_OR_RETURN(LoadPlan plan, plan_for(given.target));
   ASSIGN_OR_RETURN(const auto metadata, parse_metadata(given.metadata));
-  set_load(plan, given.num_concurrent_requests, given.timeout_s,
-           given.max_num_completed_requests);
+  set_load(plan, given.num_concurrent_requests, given.timeout_s, given.max_num_completed_requests);
   if (!plan.extra.contains("temperature")) plan.extra["temperature"] = 0.0;
   std::mt19937_64 random(given.seed);
   std::vector<int64_t> numbers;
@@ -243,10 +240,9 @@ Result<void> bench_correctness(const BenchCorrectnessOptions& given) {
       "Results for llm correctness test for %s queried with the openai api.\n"
       "Errors: %lld, Error rate: %s\nMismatched: %lld, Mismatch rate: %s\nCompleted: %lld\n"
       "Completed without errors: %lld\n",
-      plan.model.c_str(), static_cast<long long>(counts.errors),
-      python_float(error_rate).c_str(), static_cast<long long>(counts.mismatched),
-      python_float(mismatch_rate).c_str(), static_cast<long long>(all),
-      static_cast<long long>(good));
+      plan.model.c_str(), static_cast<long long>(counts.errors), python_float(error_rate).c_str(),
+      static_cast<long long>(counts.mismatched), python_float(mismatch_rate).c_str(),
+      static_cast<long long>(all), static_cast<long long>(good));
   Json summary = {{"version", "2023-08-31"},
                   {"name", plan.model + "_correctness_summary"},
                   {"number_errors", counts.errors},

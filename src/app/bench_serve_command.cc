@@ -194,9 +194,8 @@ class ServeBench {
     if (options_.num_requests > 0) {
       plan.max_requests = static_cast<size_t>(options_.num_requests);
     } else if (options_.duration_s <= 0.0) {
-      plan.max_requests = plan.arrivals.trace_s.empty()
-                              ? 8 * std::max<size_t>(1, plan.concurrency)
-                              : plan.arrivals.trace_s.size();
+      plan.max_requests = plan.arrivals.trace_s.empty() ? 8 * std::max<size_t>(1, plan.concurrency)
+                                                        : plan.arrivals.trace_s.size();
     }
     return plan;
   }
@@ -257,8 +256,7 @@ class ServeBench {
       }
     }
     count_output_tokens(*result, tokenizer_.get());
-    Json summary =
-        summarize(plan, *result, service_level_, description(plan), std::move(server));
+    Json summary = summarize(plan, *result, service_level_, description(plan), std::move(server));
     std::fputs(summary_text(summary).c_str(), stdout);
     std::fflush(stdout);
     const bool go_on = !result->interrupted;
@@ -271,8 +269,8 @@ class ServeBench {
         .count();
   }
 
-  // One user alone, as many as may be, and rates from the one's to beyond the others': the ends tell
-  // where to look.
+  // One user alone, as many as may be, and rates from the one's to beyond the others': the ends
+  // tell where to look.
   Result<void> sweep(LoadPlan plan) {
     const double length = options_.duration_s > 0.0 ? options_.duration_s : 30.0;
     plan.duration_s = length;
@@ -392,6 +390,8 @@ class ServeBench {
 
 }  // namespace
 
-Result<void> bench_serve(const BenchServeOptions& options) { return ServeBench(options).run(); }
+Result<void> bench_serve(const BenchServeOptions& options) {
+  return ServeBench(options).run();
+}
 
 }  // namespace pagoda

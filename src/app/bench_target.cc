@@ -104,10 +104,9 @@ std::string metrics_url(const std::string& base_url) {
 
 Result<LoadPlan> plan_for(const BenchTarget& target) {
   LoadPlan plan;
-  const std::string urls =
-      !target.base_url.empty()
-          ? target.base_url
-          : env_value("OPENAI_API_BASE").value_or("http://127.0.0.1:8000/v1");
+  const std::string urls = !target.base_url.empty()
+                               ? target.base_url
+                               : env_value("OPENAI_API_BASE").value_or("http://127.0.0.1:8000/v1");
   for (const std::string& url : split(urls, ';')) {
     ASSIGN_OR_RETURN(std::string base, checked_base_url(url));
     plan.base_urls.push_back(std::move(base));
@@ -116,13 +115,13 @@ Result<LoadPlan> plan_for(const BenchTarget& target) {
   ASSIGN_OR_RETURN(plan.headers, headers_of(target));
   auto extra = parse_json(target.extra_body);
   if (!extra.ok() || !extra->is_object()) {
-    return invalid_argument(fmt::format("extra-body: is no JSON object: '{:.200}'",
-                                        target.extra_body));
+    return invalid_argument(
+        fmt::format("extra-body: is no JSON object: '{:.200}'", target.extra_body));
   }
   plan.extra = std::move(extra).value();
   if (!(target.request_timeout_s > 0.0 && target.request_timeout_s <= 1e6)) {
-    return invalid_argument(fmt::format("request-timeout: {} s is outside 0 to 1000000",
-                                        target.request_timeout_s));
+    return invalid_argument(
+        fmt::format("request-timeout: {} s is outside 0 to 1000000", target.request_timeout_s));
   }
   plan.timeout = std::chrono::milliseconds(std::llround(target.request_timeout_s * 1e3));
   plan.ca_file = target.ca_file;
@@ -179,7 +178,9 @@ LoadSession::~LoadSession() {
   std::signal(SIGTERM, SIG_DFL);
 }
 
-const std::atomic<bool>& LoadSession::stop() const { return stop_asked; }
+const std::atomic<bool>& LoadSession::stop() const {
+  return stop_asked;
+}
 
 LoadHooks LoadSession::hooks(const LoadPlan& plan) const {
   LoadHooks hooks;
@@ -203,8 +204,9 @@ void count_output_tokens(LoadResult& result, const Tokenizer* tokenizer) {
     if (record.output_tokens >= 0) continue;
     record.output_tokens = static_cast<int64_t>(record.piece_ns.size());
     if (tokenizer == nullptr) continue;
-    const auto ids = tokenizer->encode(record.reasoning + record.content,
-                                       {.add_special_tokens = false, .parse_special_tokens = false});
+    const auto ids =
+        tokenizer->encode(record.reasoning + record.content,
+                          {.add_special_tokens = false, .parse_special_tokens = false});
     if (ids.ok()) record.output_tokens = static_cast<int64_t>(ids->size());
   }
 }

@@ -20,9 +20,9 @@ struct ArrivalPlan {
 
 inline constexpr double kConstantGap = std::numeric_limits<double>::infinity();
 
-// Ascending times in seconds from the start, at most `max_count`, and none at or after `duration_s`.
-// When the count ends it and not the duration, the times are stretched so that the last falls where
-// the rate says, as vLLM's benchmark has it: the rate asked for is the rate sent.
+// Ascending times in seconds from the start, at most `max_count`, and none at or after
+// `duration_s`. When the count ends it and not the duration, the times are stretched so that the
+// last falls where the rate says, as vLLM's benchmark has it: the rate asked for is the rate sent.
 // REQUIRES: rate > 0, shape > 0.
 std::vector<double> arrival_times(const ArrivalPlan& plan, size_t max_count, double duration_s);
 

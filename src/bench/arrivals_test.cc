@@ -15,7 +15,8 @@ constexpr size_t kNoCount = 1'000'000;
 TEST(Arrivals, ConstantGapsAreAllTheSame) {
   const auto times = arrival_times({.rate = 4.0, .shape = kConstantGap}, 9, kNoEnd);
   ASSERT_EQ(times.size(), 9U);
-  for (size_t i = 0; i < times.size(); ++i) EXPECT_NEAR(times[i], 0.25 * static_cast<double>(i), 1e-12);
+  for (size_t i = 0; i < times.size(); ++i)
+    EXPECT_NEAR(times[i], 0.25 * static_cast<double>(i), 1e-12);
 }
 
 TEST(Arrivals, ACountIsSentAtExactlyTheRateAskedFor) {
@@ -54,7 +55,7 @@ TEST(Arrivals, TheRateRisesAlongTheRamp) {
   const auto by = [&times](double t) {
     return static_cast<double>(std::lower_bound(times.begin(), times.end(), t) - times.begin());
   };
-  EXPECT_NEAR(by(5.0), 12.5, 1.5);    // 10 * 5^2 / (2 * 10)
+  EXPECT_NEAR(by(5.0), 12.5, 1.5);  // 10 * 5^2 / (2 * 10)
   EXPECT_NEAR(by(10.0), 50.0, 1.5);
   EXPECT_NEAR(by(20.0), 150.0, 1.5);
 }

@@ -41,9 +41,9 @@ Result<std::string> http_get(const std::string& url, const HttpOptions& options)
   long status = 0;
   curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status);
   if (code != CURLE_OK) {
-    return Error{ErrorCode::kUnavailable,
-                 fmt::format("{}: {}", url,
-                             message[0] != '\0' ? message.data() : curl_easy_strerror(code))};
+    return Error{
+        ErrorCode::kUnavailable,
+        fmt::format("{}: {}", url, message[0] != '\0' ? message.data() : curl_easy_strerror(code))};
   }
   if (status == 200) return body;
   const ErrorCode kind = status == 401 || status == 403 ? ErrorCode::kUnauthenticated

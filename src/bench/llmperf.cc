@@ -75,8 +75,7 @@ class FlatObject {
   void whole(const std::string& key, int64_t value) { raw(key, fmt::format("{}", value)); }
   void real(const std::string& key, double value) { raw(key, json_float(value)); }
   void raw(const std::string& key, const std::string& value) {
-    body_ += fmt::format("{}{}    {}: {}", body_.empty() ? "" : ",", "\n",
-                         quoted(key), value);
+    body_ += fmt::format("{}{}    {}: {}", body_.empty() ? "" : ",", "\n", quoted(key), value);
   }
   std::string str() const { return body_.empty() ? "{}" : "{" + body_ + "\n}"; }
 
@@ -93,12 +92,14 @@ class FlatObject {
   std::string body_;
 };
 
-std::string pandas_number(double value) { return std::isnan(value) ? "nan" : python_float(value); }
+std::string pandas_number(double value) {
+  return std::isnan(value) ? "nan" : python_float(value);
+}
 
 // "a b/c" -> "a-b-c", and runs of "-" made one.
 std::string file_stem(const LlmperfOptions& options) {
-  const std::string name = fmt::format("{}_{}_{}", options.model, options.mean_input_tokens,
-                                       options.mean_output_tokens);
+  const std::string name =
+      fmt::format("{}_{}_{}", options.model, options.mean_input_tokens, options.mean_output_tokens);
   std::string stem;
   for (const char c : name) {
     const auto byte = static_cast<unsigned char>(c);
@@ -184,8 +185,8 @@ std::string individual_responses(const std::vector<LlmperfFigures>& figures) {
 
 std::string small_words(int64_t n) {
   static constexpr std::string_view kOnes[] = {
-      "zero",    "one",     "two",       "three",    "four",     "five",    "six",
-      "seven",   "eight",   "nine",      "ten",      "eleven",   "twelve",  "thirteen",
+      "zero",     "one",     "two",     "three",     "four",     "five",    "six",
+      "seven",    "eight",   "nine",    "ten",       "eleven",   "twelve",  "thirteen",
       "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"};
   static constexpr std::string_view kTens[] = {"",      "",      "twenty",  "thirty", "forty",
                                                "fifty", "sixty", "seventy", "eighty", "ninety"};
@@ -218,9 +219,8 @@ Result<std::vector<Conversation>> llmperf_prompts(const LlmperfOptions& options,
   PythonRandom random(kSeed);
   std::vector<Conversation> out;
   for (int64_t i = 0; i < options.max_num_completed_requests; ++i) {
-    ASSIGN_OR_RETURN(const int64_t output_tokens,
-                     draw_positive(random, options.mean_output_tokens,
-                                   options.stddev_output_tokens));
+    ASSIGN_OR_RETURN(const int64_t output_tokens, draw_positive(random, options.mean_output_tokens,
+                                                                options.stddev_output_tokens));
     std::string prompt = fmt::format(
         "Randomly stream lines from the following text with {} output tokens. "
         "Don't generate eos tokens:\n\n",
@@ -282,9 +282,8 @@ Result<LlmperfFigures> llmperf_figures(const RequestRecord& record, LlmperfKind 
     out.inter_token_latency_s =
         out.output_tokens > 1 ? gaps / static_cast<double>(out.output_tokens - 1) : 0.0;
   } else {
-    out.inter_token_latency_s =
-        since_sent(record.last_content_ns) /
-        static_cast<double>(std::max<int64_t>(1, record.num_events));
+    out.inter_token_latency_s = since_sent(record.last_content_ns) /
+                                static_cast<double>(std::max<int64_t>(1, record.num_events));
   }
   out.output_throughput = static_cast<double>(out.output_tokens) / out.end_to_end_latency_s;
   return out;
@@ -354,8 +353,8 @@ bool holds_number(const std::string& text, int64_t number) {
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
   std::string plain;
   for (size_t i = 0; i < text.size(); ++i) {
-    const bool between = text[i] == ',' && i > 0 && i + 1 < text.size() && digit(text[i - 1]) &&
-                         digit(text[i + 1]);
+    const bool between =
+        text[i] == ',' && i > 0 && i + 1 < text.size() && digit(text[i - 1]) && digit(text[i + 1]);
     if (!between) plain += text[i];
   }
   const std::string wanted = fmt::format("{}", number);

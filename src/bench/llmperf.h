@@ -1,5 +1,5 @@
-// LLMPerf's prompts, figures and files: what ray-project/llmperf (commit f1d6bed) makes, to the last
-// digit. docs/benchmarking.md says which of its figures mislead and why.
+// LLMPerf's prompts, figures and files: what ray-project/llmperf (commit f1d6bed) makes, to the
+// last digit. docs/benchmarking.md says which of its figures mislead and why.
 #pragma once
 
 #include <cstdint>
@@ -61,10 +61,10 @@ Result<LlmperfFigures> llmperf_figures(const RequestRecord& record, LlmperfKind 
 
 // All of one run: its two files and what it prints.
 struct LlmperfReport {
-  std::string file_stem;        // of "STEM_summary.json" and "STEM_individual_responses.json"
-  std::string summary;          // the text of the file
-  std::string individual;       // the text of the file
-  std::string console;          // what goes to stdout
+  std::string file_stem;   // of "STEM_summary.json" and "STEM_individual_responses.json"
+  std::string summary;     // the text of the file
+  std::string individual;  // the text of the file
+  std::string console;     // what goes to stdout
 };
 // `figures` in the order of completion; `elapsed_s` from the start to the end of the last request;
 // `unix_time_s` stands in the summary.

@@ -11,7 +11,8 @@
 namespace pagoda {
 namespace {
 
-// Like a tokenizer with BOS: the lengths of prompts do not depend on what it cuts, but for headings.
+// Like a tokenizer with BOS: the lengths of prompts do not depend on what it cuts, but for
+// headings.
 Result<int64_t> words_and_bos(const std::string& text) {
   int64_t count = 1;
   for (const char c : text) count += c == ' ' ? 1 : 0;
@@ -68,8 +69,9 @@ TEST(Llmperf, PromptsAreHeadingAndWholeLinesAndACutTail) {
   const auto prompts = llmperf_prompts(published_run(), lines(84), words_and_bos);
   ASSERT_TRUE(prompts.ok());
   const std::string& prompt = (*prompts)[0].turns[0].prompt;
-  EXPECT_TRUE(prompt.starts_with("Randomly stream lines from the following text with 249 output "
-                                 "tokens. Don't generate eos tokens:\n\nline "));
+  EXPECT_TRUE(
+      prompt.starts_with("Randomly stream lines from the following text with 249 output "
+                         "tokens. Don't generate eos tokens:\n\nline "));
   EXPECT_EQ((*prompts)[0].before.dump(), R"([{"role":"system","content":""}])");
 }
 
@@ -100,9 +102,15 @@ TEST(Llmperf, SummaryHasTheKeysOfLlmperfInItsOrder) {
   const Json summary = Json::parse(report.summary);
   std::vector<std::string> keys;
   for (const auto& [key, value] : summary.items()) keys.push_back(key);
-  std::vector<std::string> expected = {
-      "version", "name", "model", "mean_input_tokens", "stddev_input_tokens", "mean_output_tokens",
-      "stddev_output_tokens", "num_concurrent_requests", "additional_sampling_params_temperature"};
+  std::vector<std::string> expected = {"version",
+                                       "name",
+                                       "model",
+                                       "mean_input_tokens",
+                                       "stddev_input_tokens",
+                                       "mean_output_tokens",
+                                       "stddev_output_tokens",
+                                       "num_concurrent_requests",
+                                       "additional_sampling_params_temperature"};
   for (const char* metric :
        {"inter_token_latency_s", "ttft_s", "end_to_end_latency_s",
         "request_output_throughput_token_per_s", "number_input_tokens", "number_output_tokens"}) {
@@ -130,13 +138,15 @@ TEST(Llmperf, SummaryHasTheKeysOfLlmperfInItsOrder) {
 TEST(Llmperf, ConsoleIsThatOfLlmperf) {
   const LlmperfReport report =
       llmperf_report(published_run(), three_figures(), 20.0, 1700000000, true);
-  EXPECT_THAT(report.console,
-              testing::StartsWith(
-                  "Test timed out before all requests could be completed.\n"
-                  "\\Results for token benchmark for NousResearch/Meta-Llama-3-8B-Instruct queried "
-                  "with the openai api.\n\ninter_token_latency_s\n    p25 = 0.05\n    p50 = 0.05\n"));
+  EXPECT_THAT(
+      report.console,
+      testing::StartsWith(
+          "Test timed out before all requests could be completed.\n"
+          "\\Results for token benchmark for NousResearch/Meta-Llama-3-8B-Instruct queried "
+          "with the openai api.\n\ninter_token_latency_s\n    p25 = 0.05\n    p50 = 0.05\n"));
   EXPECT_THAT(report.console, testing::HasSubstr("number_input_tokens\n    p25 = 562.5\n"));
-  EXPECT_THAT(report.console, testing::HasSubstr("    mean = 575.0\n    min = 550\n    max = 600\n"));
+  EXPECT_THAT(report.console,
+              testing::HasSubstr("    mean = 575.0\n    min = 550\n    max = 600\n"));
   EXPECT_THAT(report.console,
               testing::EndsWith("Number Of Errored Requests: 1\nError Code Frequency\n{429: 1}\n"
                                 "Overall Output Throughput: 15.1\nNumber Of Completed Requests: 2\n"

@@ -31,7 +31,9 @@ double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-int64_t to_ns(double seconds) { return static_cast<int64_t>(std::llround(seconds * 1e9)); }
+int64_t to_ns(double seconds) {
+  return static_cast<int64_t>(std::llround(seconds * 1e9));
+}
 
 // A conversation on its way.
 struct Session {
@@ -51,9 +53,8 @@ class LoadRun {
   Result<LoadResult> run() {
     RETURN_IF_ERROR(warm_up());
     start_ = std::chrono::steady_clock::now();
-    result_.unix_start_s = std::chrono::duration<double>(
-                               std::chrono::system_clock::now().time_since_epoch())
-                               .count();
+    result_.unix_start_s =
+        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     const double cpu_before = cpu_seconds();
     ASSIGN_OR_RETURN(client_, LoadClient::create({.start = start_,
                                                   .fresh_connections = plan_.fresh_connections,
@@ -84,8 +85,7 @@ class LoadRun {
     plan.max_requests = plan_.warmup_requests;
     plan.warmup_requests = 0;
     plan.by_user = false;
-    plan.first_conversation =
-        workload_.size() - std::min(plan_.warmup_requests, workload_.size());
+    plan.first_conversation = workload_.size() - std::min(plan_.warmup_requests, workload_.size());
     plan.duration_s = std::numeric_limits<double>::infinity();
     plan.concurrency = std::max<size_t>(1, std::min<size_t>(plan_.concurrency, 8));
     const LoadHooks hooks{.progress = nullptr, .keep_on = nullptr, .stop = hooks_.stop};

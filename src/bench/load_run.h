@@ -43,8 +43,8 @@ struct LoadPlan {
   // at the end, as LLMPerf does; otherwise each takes the next that nobody has sent.
   bool by_user = false;
 
-  size_t max_requests = std::numeric_limits<size_t>::max();  // begins no more conversations
-  size_t max_ended = std::numeric_limits<size_t>::max();     // nor after so many answers
+  size_t max_requests = std::numeric_limits<size_t>::max();     // begins no more conversations
+  size_t max_ended = std::numeric_limits<size_t>::max();        // nor after so many answers
   double duration_s = std::numeric_limits<double>::infinity();  // nothing is sent after it
   // Sent before the clock starts, and not counted: the last conversations of the workload, so that
   // no cache knows those that count.
@@ -59,9 +59,9 @@ struct LoadProgress {
   size_t num_ended = 0;
   size_t num_failed = 0;
   size_t num_running = 0;
-  size_t num_waiting = 0;     // due and held back by the limit of concurrency
-  int64_t num_pieces = 0;     // of text, so far
-  double p50_ttft_s = 0.0;    // of the last requests
+  size_t num_waiting = 0;   // due and held back by the limit of concurrency
+  int64_t num_pieces = 0;   // of text, so far
+  double p50_ttft_s = 0.0;  // of the last requests
 };
 
 struct LoadResult {

@@ -44,8 +44,7 @@ void PythonRandom::seed_word(uint32_t seed) {
 void PythonRandom::refill() {
   constexpr size_t kShift = 397;
   for (size_t i = 0; i < kStateWords; ++i) {
-    const uint32_t y =
-        (state_[i] & 0x80000000U) | (state_[(i + 1) % kStateWords] & 0x7fffffffU);
+    const uint32_t y = (state_[i] & 0x80000000U) | (state_[(i + 1) % kStateWords] & 0x7fffffffU);
     state_[i] = state_[(i + kShift) % kStateWords] ^ (y >> 1) ^ ((y & 1U) != 0 ? 0x9908b0dfU : 0U);
   }
   next_ = 0;

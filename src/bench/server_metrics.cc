@@ -68,7 +68,7 @@ struct ServerMetrics::Impl {
   TimePoint start;
   std::mutex mutex;
   std::condition_variable wake;
-  bool stopping = false;  // guarded by mutex
+  bool stopping = false;         // guarded by mutex
   Json samples = Json::array();  // the thread's until it is joined
   std::thread thread;
 

@@ -23,8 +23,9 @@ TEST(ServerMetrics, SeriesOfOneNameAreAddedUp) {
 }
 
 TEST(ServerMetrics, WhatIsNoMetricIsPassedOver) {
-  for (const char* text : {"", "\n\n", "}", "vllm:num_requests_running", "vllm:num_requests_running x",
-                           "vllm:num_requests_running NaN", "{} 1", "<html>"}) {
+  for (const char* text :
+       {"", "\n\n", "}", "vllm:num_requests_running", "vllm:num_requests_running x",
+        "vllm:num_requests_running NaN", "{} 1", "<html>"}) {
     EXPECT_TRUE(read_server_metrics(text)["running"].is_null()) << text;
   }
 }

@@ -21,10 +21,16 @@ constexpr double kNs = 1e-9;
 constexpr double kBusyClient = 0.8;
 constexpr double kLateClient_s = 0.010;
 
-double seconds(int64_t from_ns, int64_t to_ns) { return static_cast<double>(to_ns - from_ns) * kNs; }
+double seconds(int64_t from_ns, int64_t to_ns) {
+  return static_cast<double>(to_ns - from_ns) * kNs;
+}
 
-double ttft(const RequestRecord& r) { return seconds(r.sent_ns, r.piece_ns.front()); }
-double e2el(const RequestRecord& r) { return seconds(r.sent_ns, r.end_ns); }
+double ttft(const RequestRecord& r) {
+  return seconds(r.sent_ns, r.piece_ns.front());
+}
+double e2el(const RequestRecord& r) {
+  return seconds(r.sent_ns, r.end_ns);
+}
 double tpot(const RequestRecord& r) {
   if (r.output_tokens < 2) return std::nan("");
   return (e2el(r) - ttft(r)) / static_cast<double>(r.output_tokens - 1);
@@ -40,8 +46,7 @@ struct Metric {
 constexpr std::array kMetrics = {
     Metric{"ttft_s", "time to first token: first piece of text - request sent",
            [](const RequestRecord& r) { return ttft(r); }},
-    Metric{"ttft_from_intended_s",
-           "first piece of text - time when the plan had the request sent",
+    Metric{"ttft_from_intended_s", "first piece of text - time when the plan had the request sent",
            [](const RequestRecord& r) { return seconds(r.intended_ns, r.piece_ns.front()); }},
     Metric{"tpot_s", "time per output token: (e2el - ttft) / (output tokens - 1)",
            [](const RequestRecord& r) { return tpot(r); }},
@@ -67,15 +72,21 @@ constexpr const char* kItl = "itl_s";
 constexpr const char* kItlDefinition =
     "inter-token latency: each gap between pieces of text, of all requests together";
 
-bool is_good(const RequestRecord& record) { return record.cause == FailureCause::kNone; }
+bool is_good(const RequestRecord& record) {
+  return record.cause == FailureCause::kNone;
+}
 
 bool within(const RequestRecord& record, const Window& window) {
   const double sent = static_cast<double>(record.sent_ns) * kNs;
   return window.whole_run || (sent >= window.start_s && sent <= window.end_s);
 }
 
-Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-Json interval(const Interval& value) { return Json::array({number(value.low), number(value.high)}); }
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+Json interval(const Interval& value) {
+  return Json::array({number(value.low), number(value.high)});
+}
 
 Json distribution_json(const char* definition, std::vector<double> values, bool with_intervals) {
   const Distribution d = distribution_of(std::move(values));
@@ -147,8 +158,9 @@ Json goodput_json(const LoadResult& result, const Window& window, const ServiceL
     ++sent;
     met += is_good(r) && meets(r, level) ? 1 : 0;
   }
-  return {{"definition", "requests sent in the window that meet every limit / its length; a failed "
-                         "request meets none"},
+  return {{"definition",
+           "requests sent in the window that meet every limit / its length; a failed "
+           "request meets none"},
           {"ttft_limit_s", number(level.ttft_s)},
           {"tpot_limit_s", number(level.tpot_s)},
           {"e2el_limit_s", number(level.e2el_s)},
@@ -178,14 +190,10 @@ Json requests_json(const LoadResult& result, const Window& window) {
   }
   Json by_cause = Json::object();
   for (const auto& [cause, count] : causes) by_cause[cause] = count;
-  return {{"sent", result.records.size()},
-          {"succeeded", good},
-          {"failed", result.records.size() - good},
-          {"in_window", counted},
-          {"never_sent", result.num_never_sent},
-          {"ended_before_max_tokens", ended_early},
-          {"cached_input_tokens", cached},
-          {"failures", std::move(by_cause)},
+  return {{"sent", result.records.size()},          {"succeeded", good},
+          {"failed", result.records.size() - good}, {"in_window", counted},
+          {"never_sent", result.num_never_sent},    {"ended_before_max_tokens", ended_early},
+          {"cached_input_tokens", cached},          {"failures", std::move(by_cause)},
           {"failure_examples", std::move(examples)}};
 }
 
@@ -206,10 +214,10 @@ Json timeline_json(const LoadResult& result) {
     ++at(r.sent_ns).sent;
     ++at(r.end_ns).ended;
     if (!is_good(r)) ++at(r.end_ns).failed;
-    const double share = r.piece_ns.empty() || r.output_tokens < 0
-                             ? 0.0
-                             : static_cast<double>(r.output_tokens) /
-                                   static_cast<double>(r.piece_ns.size());
+    const double share =
+        r.piece_ns.empty() || r.output_tokens < 0
+            ? 0.0
+            : static_cast<double>(r.output_tokens) / static_cast<double>(r.piece_ns.size());
     for (const int64_t ns : r.piece_ns) at(ns).output_tokens += share;
     if (!r.piece_ns.empty()) at(r.piece_ns.front()).ttft.push_back(ttft(r));
     for (int64_t s = r.sent_ns / 1'000'000'000; s <= r.end_ns / 1'000'000'000; ++s) {
@@ -263,8 +271,8 @@ Window steady_window(const LoadPlan& plan, const LoadResult& result) {
   Window window{.start_s = 0.0, .end_s = result.elapsed_s, .whole_run = true};
   double start = plan.open_loop ? plan.arrivals.ramp_s : plan.ramp_s;
   if (!plan.open_loop && result.records.size() >= plan.concurrency) {
-    start = std::max(start,
-                     static_cast<double>(result.records[plan.concurrency - 1].sent_ns) * kNs);
+    start =
+        std::max(start, static_cast<double>(result.records[plan.concurrency - 1].sent_ns) * kNs);
   }
   if (result.sending_s - start < 0.2 * result.elapsed_s) return window;
   return {.start_s = start, .end_s = result.sending_s, .whole_run = false};
@@ -306,9 +314,8 @@ Json summarize(const LoadPlan& plan, const LoadResult& result, const ServiceLeve
   out["run"]["elapsed_s"] = result.elapsed_s;
   out["run"]["interrupted"] = result.interrupted;
   out["run"]["stopped_early"] = result.stopped_early;
-  out["window"] = {{"start_s", window.start_s},
-                   {"end_s", window.end_s},
-                   {"whole_run", window.whole_run}};
+  out["window"] = {
+      {"start_s", window.start_s}, {"end_s", window.end_s}, {"whole_run", window.whole_run}};
   out["requests"] = requests_json(result, window);
   out["throughput"] = throughput_json(result, window, timeline);
   out["metrics"] = std::move(metrics);
@@ -321,7 +328,9 @@ Json summarize(const LoadPlan& plan, const LoadResult& result, const ServiceLeve
 }
 
 Json record_json(const RequestRecord& r) {
-  const auto time = [](int64_t ns) { return ns < 0 ? Json() : Json(static_cast<double>(ns) * kNs); };
+  const auto time = [](int64_t ns) {
+    return ns < 0 ? Json() : Json(static_cast<double>(ns) * kNs);
+  };
   const auto count = [](int64_t n) { return n < 0 ? Json() : Json(n); };
   Json pieces = Json::array();
   for (const int64_t ns : r.piece_ns) pieces.push_back(static_cast<double>(ns) * kNs);
@@ -353,8 +362,8 @@ std::vector<std::string> warnings_of(const Json& summary) {
                               requests["sent"].get<int64_t>()));
   }
   if (requests["never_sent"] > 0) {
-    out.push_back(fmt::format("{} requests were due and never sent",
-                              requests["never_sent"].get<int64_t>()));
+    out.push_back(
+        fmt::format("{} requests were due and never sent", requests["never_sent"].get<int64_t>()));
   }
   if (summary["run"]["interrupted"] == true) out.emplace_back("the run was interrupted");
   if (summary["client"]["limits_the_run"] == true) {

@@ -79,9 +79,9 @@ std::string progress_text(const LoadProgress& progress, const LoadPlan& plan) {
                     static_cast<double>(std::max<size_t>(
                         1, std::min({plan.max_requests, plan.max_ended, size_t{1} << 40})));
   const auto filled = static_cast<size_t>(std::clamp(share, 0.0, 1.0) * 12.0);
-  std::string text = fmt::format(
-      "[{}{}] {:3.0f} s  {} done, {} running", std::string(filled, '#'),
-      std::string(12 - filled, '.'), progress.elapsed_s, progress.num_ended, progress.num_running);
+  std::string text = fmt::format("[{}{}] {:3.0f} s  {} done, {} running", std::string(filled, '#'),
+                                 std::string(12 - filled, '.'), progress.elapsed_s,
+                                 progress.num_ended, progress.num_running);
   if (progress.num_waiting > 0) text += fmt::format(", {} late", progress.num_waiting);
   if (progress.num_failed > 0) text += fmt::format(", {} FAILED", progress.num_failed);
   text += fmt::format(", TTFT {}", duration_text(progress.p50_ttft_s));
@@ -101,10 +101,10 @@ std::string summary_text(const Json& summary) {
   out += fmt::format("  window              {} to {} of {}{}\n", duration_text(window["start_s"]),
                      duration_text(window["end_s"]), duration_text(run["elapsed_s"]),
                      window["whole_run"] == true ? " (the whole run)" : " (steady part)");
-  out += fmt::format("  throughput          {} requests/s, {} output tokens/s, {} tokens/s in all\n",
-                     count_text(throughput["requests_per_s"], 2),
-                     count_text(throughput["output_tokens_per_s"], 1),
-                     count_text(throughput["total_tokens_per_s"], 1));
+  out += fmt::format(
+      "  throughput          {} requests/s, {} output tokens/s, {} tokens/s in all\n",
+      count_text(throughput["requests_per_s"], 2), count_text(throughput["output_tokens_per_s"], 1),
+      count_text(throughput["total_tokens_per_s"], 1));
   if (summary["goodput"].is_object()) {
     out += fmt::format("  goodput             {} requests/s, {} of {} within limits\n",
                        count_text(summary["goodput"]["requests_per_s"], 2),
@@ -159,14 +159,12 @@ std::string records_csv(const std::deque<RequestRecord>& records) {
   };
   const auto count = [](int64_t n) { return n < 0 ? std::string() : fmt::format("{}", n); };
   for (const RequestRecord& r : records) {
-    out += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", r.index, r.server,
-                       time(r.intended_ns), time(r.sent_ns),
-                       time(r.piece_ns.empty() ? -1 : r.piece_ns.front()), time(r.end_ns),
-                       count(r.usage_input_tokens), count(r.usage_cached_tokens),
-                       count(r.output_tokens), r.piece_ns.size(), r.http_status,
-                       csv_text(r.finish_reason),
-                       r.cause == FailureCause::kNone ? "" : to_string(r.cause),
-                       csv_text(r.message));
+    out += fmt::format(
+        "{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", r.index, r.server, time(r.intended_ns),
+        time(r.sent_ns), time(r.piece_ns.empty() ? -1 : r.piece_ns.front()), time(r.end_ns),
+        count(r.usage_input_tokens), count(r.usage_cached_tokens), count(r.output_tokens),
+        r.piece_ns.size(), r.http_status, csv_text(r.finish_reason),
+        r.cause == FailureCause::kNone ? "" : to_string(r.cause), csv_text(r.message));
   }
   return out;
 }

@@ -128,8 +128,7 @@ class Maker {
 
  private:
   Result<std::vector<int32_t>> encode(const std::string& text) const {
-    return tokenizer_->encode(text,
-                              {.add_special_tokens = false, .parse_special_tokens = false});
+    return tokenizer_->encode(text, {.add_special_tokens = false, .parse_special_tokens = false});
   }
 
   // Tokens that are a space and letters: they seldom join with their neighbours.
@@ -153,9 +152,9 @@ class Maker {
 Result<std::vector<Conversation>> random_workload(const WorkloadOptions& options, size_t count,
                                                   const Tokenizer* tokenizer) {
   if (tokenizer == nullptr) {
-    return invalid_argument(fmt::format(
-        "workload {}: needs the model's tokenizer for exact lengths; give --tokenizer",
-        options.kind));
+    return invalid_argument(
+        fmt::format("workload {}: needs the model's tokenizer for exact lengths; give --tokenizer",
+                    options.kind));
   }
   Maker maker(options, tokenizer);
   std::vector<std::string> prefixes;
@@ -197,8 +196,7 @@ Result<std::vector<Conversation>> line_workload(const WorkloadOptions& options, 
   for (Conversation& conversation : out) {
     for (int64_t t = 0; t < options.num_turns; ++t) {
       int64_t tokens = 0;
-      ASSIGN_OR_RETURN(std::string prompt,
-                       maker.some_lines(lines, maker.draw_input(), tokens));
+      ASSIGN_OR_RETURN(std::string prompt, maker.some_lines(lines, maker.draw_input(), tokens));
       conversation.turns.push_back(maker.turn(std::move(prompt), tokens));
     }
   }
@@ -250,7 +248,8 @@ Result<std::vector<Conversation>> sharegpt_workload(const WorkloadOptions& optio
     if (!conversation.turns.empty()) found.push_back(std::move(conversation));
   }
   if (found.empty()) {
-    return invalid_argument(fmt::format("{}: has no conversation of ShareGPT's form", options.file));
+    return invalid_argument(
+        fmt::format("{}: has no conversation of ShareGPT's form", options.file));
   }
   return found;
 }
@@ -326,8 +325,8 @@ Result<std::vector<Conversation>> make_workload(const WorkloadOptions& options, 
   }
   if (kind == "sharegpt") return sharegpt_workload(options, count, tokenizer);
   if (kind == "jsonl") return jsonl_workload(options, count, tokenizer);
-  return invalid_argument(fmt::format(
-      "workload '{:.40}': is none of random, lines, prefix, sharegpt, jsonl", kind));
+  return invalid_argument(
+      fmt::format("workload '{:.40}': is none of random, lines, prefix, sharegpt, jsonl", kind));
 }
 
 }  // namespace pagoda

@@ -28,8 +28,8 @@ struct Conversation {
 };
 
 struct WorkloadOptions {
-  // random: words of the vocabulary; lines: lines of a text in random order; prefix: as random, with
-  // beginnings that groups share; sharegpt, jsonl: files of those forms.
+  // random: words of the vocabulary; lines: lines of a text in random order; prefix: as random,
+  // with beginnings that groups share; sharegpt, jsonl: files of those forms.
   std::string kind = "lines";
   std::string file = {};  // lines (empty: the built-in verses), sharegpt, jsonl
   uint64_t seed = 0;

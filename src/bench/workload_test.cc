@@ -65,9 +65,9 @@ TEST(Workload, TheSameSeedMakesTheSamePrompts) {
 
 TEST(Workload, RequestsOfAGroupBeginAlike) {
   const auto tokenizer = demo_tokenizer();
-  const auto made = make_workload(
-      {.kind = "prefix", .input_tokens = 10, .num_prefixes = 1, .prefix_tokens = 50}, 4,
-      tokenizer.get());
+  const auto made =
+      make_workload({.kind = "prefix", .input_tokens = 10, .num_prefixes = 1, .prefix_tokens = 50},
+                    4, tokenizer.get());
   ASSERT_TRUE(made.ok());
   const std::string& first = (*made)[0].turns[0].prompt;
   const std::string& second = (*made)[1].turns[0].prompt;
@@ -95,13 +95,11 @@ TEST_F(WorkloadFile, ShareGptGivesPromptsAndLengthsOfAnswers) {
     {"id": "no conversation"},
     {"conversations": [{"from": "human", "value": "Only a question"}]}])");
   const auto tokenizer = demo_tokenizer();
-  const auto made =
-      make_workload({.kind = "sharegpt", .file = file}, 10, tokenizer.get());
+  const auto made = make_workload({.kind = "sharegpt", .file = file}, 10, tokenizer.get());
   ASSERT_TRUE(made.ok()) << made.error().message;
   ASSERT_EQ(made->size(), 1U);
   EXPECT_EQ((*made)[0].turns[0].prompt, "Hello there");
-  EXPECT_EQ((*made)[0].turns[0].output_tokens,
-            static_cast<int64_t>(num_tokens(*tokenizer, "Hi!")));
+  EXPECT_EQ((*made)[0].turns[0].output_tokens, static_cast<int64_t>(num_tokens(*tokenizer, "Hi!")));
 }
 
 TEST_F(WorkloadFile, JsonLinesHoldPromptsMessagesAndTimes) {
