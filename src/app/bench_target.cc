@@ -201,7 +201,7 @@ void count_output_tokens(LoadResult& result, const Tokenizer* tokenizer) {
   for (RequestRecord& record : result.records) {
     if (record.cause != FailureCause::kNone) continue;
     record.output_tokens = record.usage_output_tokens;
-    if (record.output_tokens >= 0) continue;
+    if (record.output_tokens > 0) continue;
     record.output_tokens = static_cast<int64_t>(record.piece_ns.size());
     if (tokenizer == nullptr) continue;
     const auto ids =

@@ -48,7 +48,8 @@ class LoadSession {
   void end_progress() const;
 };
 
-// Output tokens of each good record: by usage, else by the tokenizer, else by pieces of text.
+// Output tokens of each good record: by usage, else (and where that says 0, as a good record holds
+// text) by the tokenizer, else by pieces of text.
 void count_output_tokens(LoadResult& result, const Tokenizer* tokenizer);
 
 // That a file can be written, before hours are spent on what it is to hold; makes its folder.

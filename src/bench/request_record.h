@@ -12,7 +12,7 @@ enum class FailureCause {
   kNone,
   kConnect,         // no connection: refused, unknown host, TLS
   kHttpStatus,      // an answer other than 200
-  kNotEventStream,  // 200, but no events came
+  kNotEventStream,  // 200, but no events came; or no HTTP, or headers beyond any measure
   kStreamError,     // an error event among the others
   kMalformedEvent,  // an event that is no JSON
   kCut,             // the connection ended before [DONE]
@@ -43,7 +43,7 @@ struct RequestRecord {
   int64_t usage_input_tokens = -1;   // by the server's usage
   int64_t usage_output_tokens = -1;
   int64_t usage_cached_tokens = -1;
-  int64_t output_tokens = -1;  // usage's, else counted with a tokenizer
+  int64_t output_tokens = -1;  // usage's, else counted with a tokenizer or by pieces
   int64_t http_status = 0;
   FailureCause cause = FailureCause::kNone;
   std::string message;  // of the failure

@@ -174,6 +174,7 @@ Json requests_json(const LoadResult& result, const Window& window) {
   size_t good = 0;
   size_t counted = 0;
   size_t ended_early = 0;
+  size_t zero_usage = 0;
   int64_t cached = 0;
   std::map<std::string, size_t> causes;
   Json examples = Json::object();
@@ -186,6 +187,7 @@ Json requests_json(const LoadResult& result, const Window& window) {
     ++good;
     counted += within(r, window) ? 1 : 0;
     ended_early += r.output_tokens < r.asked_output_tokens ? 1 : 0;
+    zero_usage += r.usage_output_tokens == 0 && !r.piece_ns.empty() ? 1 : 0;
     cached += std::max<int64_t>(0, r.usage_cached_tokens);
   }
   Json by_cause = Json::object();
@@ -193,8 +195,8 @@ Json requests_json(const LoadResult& result, const Window& window) {
   return {{"sent", result.records.size()},          {"succeeded", good},
           {"failed", result.records.size() - good}, {"in_window", counted},
           {"never_sent", result.num_never_sent},    {"ended_before_max_tokens", ended_early},
-          {"cached_input_tokens", cached},          {"failures", std::move(by_cause)},
-          {"failure_examples", std::move(examples)}};
+          {"cached_input_tokens", cached},          {"text_with_usage_of_0", zero_usage},
+          {"failures", std::move(by_cause)},        {"failure_examples", std::move(examples)}};
 }
 
 // Second by second: what was sent, what ran, what came.
@@ -364,6 +366,12 @@ std::vector<std::string> warnings_of(const Json& summary) {
   if (requests["never_sent"] > 0) {
     out.push_back(
         fmt::format("{} requests were due and never sent", requests["never_sent"].get<int64_t>()));
+  }
+  if (requests["text_with_usage_of_0"] > 0) {
+    out.push_back(fmt::format(
+        "{} answers held text while the server's usage said 0 output tokens; their tokens were "
+        "counted without it",
+        requests["text_with_usage_of_0"].get<int64_t>()));
   }
   if (summary["run"]["interrupted"] == true) out.emplace_back("the run was interrupted");
   if (summary["client"]["limits_the_run"] == true) {

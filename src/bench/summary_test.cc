@@ -58,6 +58,16 @@ TEST(Summary, FiguresFollowTheirDefinitions) {
   EXPECT_EQ(summary["warnings"].size(), 0U);
 }
 
+TEST(Summary, TextBesideAUsageOfNoughtIsAWarning) {
+  RequestRecord odd = answer(500, 5);
+  odd.usage_output_tokens = 0;
+  const Json summary = summarize({}, result_of({answer(0, 5), odd}), {}, describe(), nullptr);
+  EXPECT_EQ(summary["requests"]["text_with_usage_of_0"], 1);
+  ASSERT_EQ(summary["warnings"].size(), 1U);
+  EXPECT_THAT(summary["warnings"][0].get<std::string>(),
+              testing::HasSubstr("1 answers held text while the server's usage said 0"));
+}
+
 TEST(Summary, AnAnswerOfOneTokenHasNoTimePerToken) {
   const Json summary =
       summarize({}, result_of({answer(0, 1), answer(500, 1)}), {}, describe(), nullptr);
