@@ -23,7 +23,9 @@ constexpr int64_t kMaxTokens = 1'000'000'000;
 // What one event of chat or of completions says.
 struct Event {
   std::string content;
-  std::string other_text;  // reasoning, arguments of tool calls
+  std::string reasoning;
+  std::string reasoning_content;  // its older name, which some servers send as well
+  std::string arguments;          // of tool calls
   std::string finish_reason;
   std::string error;
   bool has_error = false;
@@ -61,10 +63,12 @@ class EventHandler : public nlohmann::json_sax<Json> {
     const bool in_delta = path_.size() == 4 && path_[2] == "delta";
     if ((in_delta && key == "content") || (path_.size() == 3 && key == "text")) {
       event_.content += value;
-    } else if (in_delta && (key == "reasoning_content" || key == "reasoning")) {
-      event_.other_text += value;
+    } else if (in_delta && key == "reasoning") {
+      event_.reasoning += value;
+    } else if (in_delta && key == "reasoning_content") {
+      event_.reasoning_content += value;
     } else if (key == "arguments") {
-      event_.other_text += value;
+      event_.arguments += value;
     } else if (path_.size() == 3 && key == "finish_reason") {
       event_.finish_reason = value;
     }
@@ -211,8 +215,10 @@ bool EventReader::take_event(std::string_view data, int64_t now_ns) {
     if (record_.first_content_ns < 0) record_.first_content_ns = now_ns;
     record_.last_content_ns = now_ns;
   }
-  if (!event.content.empty() || !event.other_text.empty()) record_.piece_ns.push_back(now_ns);
-  record_.reasoning += event.other_text;
+  const std::string other_text =
+      (event.reasoning.empty() ? event.reasoning_content : event.reasoning) + event.arguments;
+  if (!event.content.empty() || !other_text.empty()) record_.piece_ns.push_back(now_ns);
+  record_.reasoning += other_text;
   record_.content += event.content;
   if (!event.finish_reason.empty()) record_.finish_reason = event.finish_reason;
   const auto take = [](int64_t given, int64_t& kept) {

@@ -48,6 +48,17 @@ TEST(EventReader, NotesTextTimesAndUsageHoweverTheBytesAreCut) {
   }
 }
 
+TEST(EventReader, ReasoningUnderBothItsNamesCountsOnce) {
+  RequestRecord record;
+  EventReader reader(record);
+  ASSERT_TRUE(
+      reader.take("data: {\"choices\":[{\"delta\":{\"reasoning\":\"hm\","
+                  "\"reasoning_content\":\"hm\"}}]}\n\n",
+                  5));
+  EXPECT_EQ(record.reasoning, "hm");
+  EXPECT_EQ(record.piece_ns.size(), 1U);
+}
+
 FailureCause cause_of(const std::string& answer, std::string* message = nullptr) {
   RequestRecord record;
   EventReader reader(record);
