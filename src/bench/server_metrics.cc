@@ -20,12 +20,14 @@ constexpr size_t kMaxSamples = 100'000;
 
 struct Series {
   const char* key;
+  // The second is that of older versions; some servers have both, with the same value.
   std::array<std::string_view, 2> names;
+  bool share = false;  // of several engines the mean, not the sum
 };
 constexpr std::array kSeries = {
     Series{"running", {"vllm:num_requests_running", ""}},
     Series{"waiting", {"vllm:num_requests_waiting", ""}},
-    Series{"kv_usage", {"vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"}},
+    Series{"kv_usage", {"vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"}, true},
     Series{"prefix_hits", {"vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total"}},
     Series{"prefix_queries",
            {"vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries_total"}},
@@ -37,8 +39,11 @@ constexpr std::array kSeries = {
 }  // namespace
 
 Json read_server_metrics(std::string_view text) {
-  Json out = Json::object();
-  for (const Series& series : kSeries) out[series.key] = nullptr;
+  struct Sum {
+    double value = 0.0;
+    double count = 0.0;
+  };
+  std::array<std::array<Sum, 2>, kSeries.size()> sums{};
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
     const std::string_view line = text.substr(0, end);
@@ -53,11 +58,19 @@ Json read_server_metrics(std::string_view text) {
     double value = 0.0;
     if (std::from_chars(rest.data(), rest.data() + rest.size(), value).ec != std::errc()) continue;
     if (!std::isfinite(value)) continue;
-    for (const Series& series : kSeries) {
-      if (name.empty() || (name != series.names[0] && name != series.names[1])) continue;
-      Json& sum = out[series.key];
-      sum = (sum.is_number() ? sum.get<double>() : 0.0) + value;
+    for (size_t i = 0; i < kSeries.size(); ++i) {
+      for (size_t k = 0; k < 2; ++k) {
+        if (name.empty() || name != kSeries[i].names[k]) continue;
+        sums[i][k].value += value;
+        sums[i][k].count += 1.0;
+      }
     }
+  }
+  Json out = Json::object();
+  for (size_t i = 0; i < kSeries.size(); ++i) {
+    const Sum& sum = sums[i][sums[i][0].count > 0.0 ? 0 : 1];
+    Json& value = out[kSeries[i].key];
+    if (sum.count > 0.0) value = kSeries[i].share ? sum.value / sum.count : sum.value;
   }
   return out;
 }

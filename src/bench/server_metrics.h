@@ -11,9 +11,9 @@
 
 namespace pagoda {
 
-// Sums of the series of one name in Prometheus' text format that a benchmark shows; absent ones are
-// null. Names as vLLM and Pagoda have them: running, waiting, kv_usage (0 to 1), prefix_hits,
-// prefix_queries (tokens), preemptions, prompt_tokens, generation_tokens.
+// Sums of the series of one name in Prometheus' text format that a benchmark shows (of kv_usage the
+// mean); absent ones are null. Names as vLLM and Pagoda have them: running, waiting, kv_usage (0 to
+// 1), prefix_hits, prefix_queries (tokens), preemptions, prompt_tokens, generation_tokens.
 Json read_server_metrics(std::string_view text);
 
 // Reads a server's /metrics every second on a thread of its own, from construction to stop().

@@ -22,6 +22,20 @@ TEST(ServerMetrics, SeriesOfOneNameAreAddedUp) {
   EXPECT_TRUE(read["waiting"].is_null());
 }
 
+TEST(ServerMetrics, AValueUnderItsOldNameTooCountsOnce) {
+  const Json read = read_server_metrics(
+      "vllm:gpu_cache_usage_perc 0.25\nvllm:kv_cache_usage_perc 0.25\n"
+      "vllm:gpu_prefix_cache_hits_total 8\nvllm:prefix_cache_hits_total 9\n");
+  EXPECT_EQ(read["kv_usage"], 0.25);
+  EXPECT_EQ(read["prefix_hits"], 9.0);
+}
+
+TEST(ServerMetrics, TheUseOfSeveralCachesIsTheirMean) {
+  const Json read = read_server_metrics(
+      "vllm:kv_cache_usage_perc{engine=\"0\"} 0.5\nvllm:kv_cache_usage_perc{engine=\"1\"} 1\n");
+  EXPECT_EQ(read["kv_usage"], 0.75);
+}
+
 TEST(ServerMetrics, WhatIsNoMetricIsPassedOver) {
   for (const char* text :
        {"", "\n\n", "}", "vllm:num_requests_running", "vllm:num_requests_running x",
