@@ -59,6 +59,7 @@ struct Transfer {
   TimePoint start;
   std::array<char, CURL_ERROR_SIZE> error{};
 };
+  std::string url;
 
 int64_t ns_since(TimePoint start) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() -
@@ -94,6 +95,7 @@ struct LoadClient::Impl {
   int epoll_fd = -1;
   int timer_fd = -1;
   std::optional<TimePoint> curl_timer;
+  std::unordered_map<std::string, size_t> idle;  // connections by URL; no fewer than there are
 
   ~Impl() {
     for (auto& [easy, transfer] : transfers) curl_multi_remove_handle(multi.get(), easy);
@@ -177,10 +179,18 @@ struct LoadClient::Impl {
     if (options.fresh_connections) {
       curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
       curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+    size_t& idle_there = idle[request.url];
     }
     transfers.emplace(easy, std::move(transfer));
     record.sent_ns = ns_since(options.start);
+    } else if (idle_there == 0) {
+      // libcurl would look for one among all that are in use, which with many users takes as many
+      // looks as their number squared.
+      curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    } else {
+      --idle_there;
     CHECK(curl_multi_add_handle(multi.get(), easy) == CURLM_OK);
+    transfer->url = request.url;
   }
 
   // One round: waits, lets libcurl read, collects what ended.
@@ -254,6 +264,7 @@ struct LoadClient::Impl {
     curl_multi_remove_handle(multi.get(), easy);
     ended.push_back(&record);
     transfers.erase(found);
+    if (code == CURLE_OK) ++idle[transfer.url];
   }
 };
 

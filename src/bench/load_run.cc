@@ -21,6 +21,9 @@ constexpr double kProgressEvery = 0.2;
 constexpr int64_t kPauseAfterFailureNs = 100'000'000;
 constexpr double kCheckEvery = 1.0;
 constexpr size_t kMaxRequests = 1'000'000;  // of an open loop without an end
+// Sent before answers are read again, or a burst would make what comes meanwhile look late.
+constexpr int kSendsAtOnce = 64;
+constexpr size_t kOwnFiles = 64;  // that are open beside the connections, at the most
 
 double cpu_seconds() {
   rusage usage{};
@@ -148,14 +151,21 @@ class LoadRun {
       waiting_.push_back(new_session(due_.begin()->first, due_.begin()->second));
       due_.erase(due_.begin());
     }
-    const bool limited = plan_.open_loop && plan_.concurrency > 0;
-    while (!waiting_.empty() && !ended_early_ && now_s() < plan_.duration_s &&
-           (!limited || client_->num_running() < plan_.concurrency)) {
+    for (int sent = 0; may_send() && sent < kSendsAtOnce; ++sent) {
       send(std::move(waiting_.front()));
       waiting_.pop_front();
     }
-    for (RequestRecord* record : client_->wait(next_wake())) end_of(*record, true);
+    for (RequestRecord* record : client_->wait(may_send() ? start_ : next_wake())) {
+      end_of(*record, true);
+    }
     report();
+  }
+
+  // Whether what waits first may go now.
+  bool may_send() const {
+    const bool limited = plan_.open_loop && plan_.concurrency > 0;
+    return !waiting_.empty() && !ended_early_ && now_s() < plan_.duration_s &&
+           (!limited || client_->num_running() < plan_.concurrency);
   }
 
   TimePoint next_wake() const {
@@ -297,6 +307,22 @@ std::string request_body(const LoadPlan& plan, const Json& messages, const Turn&
   return dump_json(body);
 }
 
+namespace {
+
+// Each user of a closed loop has a connection.
+Result<void> check_open_files(const LoadPlan& plan) {
+  rlimit files{};
+  if (plan.open_loop || getrlimit(RLIMIT_NOFILE, &files) != 0) return {};
+  const size_t users = std::min(plan.concurrency, plan.max_requests);
+  if (files.rlim_cur == RLIM_INFINITY || users + kOwnFiles <= files.rlim_cur) return {};
+  return invalid_argument(
+      fmt::format("concurrency: {} users need as many connections, and this process may open {} "
+                  "files (ulimit -n), {} of them for itself",
+                  users, files.rlim_cur, kOwnFiles));
+}
+
+}  // namespace
+
 Result<LoadResult> run_load(const LoadPlan& plan, const std::vector<Conversation>& workload,
                             const LoadHooks& hooks) {
   if (workload.empty()) return invalid_argument("the workload has no conversation");
@@ -304,6 +330,7 @@ Result<LoadResult> run_load(const LoadPlan& plan, const std::vector<Conversation
   if (!plan.open_loop && plan.concurrency == 0) {
     return invalid_argument("concurrency: 0 users send nothing");
   }
+  RETURN_IF_ERROR(check_open_files(plan));
   return LoadRun(plan, workload, hooks).run();
 }
 
