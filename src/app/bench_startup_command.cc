@@ -19,6 +19,7 @@
 #include "app/bench_offline.h"
 #include "app/commands.h"
 #include "base/clock.h"
+#include "base/printable.h"
 #include "bench/load_client.h"
 #include "bench/statistics.h"
 
@@ -73,8 +74,8 @@ class ServerProcess {
   TimePoint begin() const { return begin_; }
 
   // The rest of the next line that holds `mark`, behind it. An error when the program ends first,
-  // with the last it said, or when `deadline` passes.
-  Result<std::string> wait_for(const std::string& mark, TimePoint deadline) {
+  // with the last it said, or when `deadline` passes: that it was not `what` in time.
+  Result<std::string> wait_for(const std::string& mark, const char* what, TimePoint deadline) {
     while (true) {
       for (size_t end; (end = unread_.find('\n')) != std::string::npos;) {
         std::string line = unread_.substr(0, end);
@@ -83,10 +84,15 @@ class ServerProcess {
         if (at != std::string::npos) return line.substr(at + mark.size());
         last_line_ = std::move(line);
       }
-      ASSIGN_OR_RETURN(const bool open, read_some(deadline));
-      if (!open) {
+      ASSIGN_OR_RETURN(const Read got, read_some(deadline));
+      if (got == Read::kNothingInTime) {
+        return Error{ErrorCode::kUnavailable,
+                     fmt::format("the server was not {} in the time that --timeout gives; {}", what,
+                                 last_words())};
+      }
+      if (got == Read::kEnd) {
         return Error{ErrorCode::kInternal,
-                     "the server ended before it was ready: " + last_line_.substr(0, 500)};
+                     fmt::format("the server ended before it was {}; {}", what, last_words())};
       }
     }
   }
@@ -95,9 +101,14 @@ class ServerProcess {
   Result<void> stop() {
     kill(pid_, SIGTERM);
     const TimePoint deadline = real_clock().now() + kExitTimeout;
-    for (bool open = true; open;) {
+    for (Read got = Read::kSome; got != Read::kEnd;) {
       unread_.clear();
-      ASSIGN_OR_RETURN(open, read_some(deadline));
+      ASSIGN_OR_RETURN(got, read_some(deadline));
+      if (got == Read::kNothingInTime) {
+        return Error{
+            ErrorCode::kUnavailable,
+            fmt::format("the server did not end within {} s of SIGTERM", kExitTimeout.count())};
+      }
     }
     const int status = reap();
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
@@ -120,23 +131,25 @@ class ServerProcess {
     return status;
   }
 
-  // False at the end of its output.
-  Result<bool> read_some(TimePoint deadline) {
+  std::string last_words() const {
+    return last_line_.empty() ? "it said nothing"
+                              : "the last it said: " + printable(last_line_, 500);
+  }
+
+  enum class Read { kSome, kEnd, kNothingInTime };
+  Result<Read> read_some(TimePoint deadline) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - real_clock().now());
     pollfd readable{.fd = output_, .events = POLLIN, .revents = 0};
     const int found = poll(&readable, 1, static_cast<int>(std::max<int64_t>(left.count(), 0)));
-    if (found < 0 && errno == EINTR) return true;
+    if (found < 0 && errno == EINTR) return Read::kSome;
     if (found < 0) return failed("poll");
-    if (found == 0) {
-      return Error{ErrorCode::kUnavailable,
-                   "the server took too long; the last it said: " + last_line_.substr(0, 500)};
-    }
+    if (found == 0) return Read::kNothingInTime;
     std::array<char, 4096> bytes{};
     const ssize_t count = read(output_, bytes.data(), bytes.size());
     if (count < 0) return failed("read");
     unread_.append(bytes.data(), static_cast<size_t>(count));
-    return count > 0;
+    return count > 0 ? Read::kSome : Read::kEnd;
   }
 
   const pid_t pid_;
@@ -177,7 +190,12 @@ Result<double> first_token_ms(const std::string& url, TimePoint begin, TimePoint
   RequestRecord record;
   client->start(request, record);
   while (client->num_running() > 0 && real_clock().now() < deadline) client->wait(deadline);
+  const bool in_time = client->num_running() == 0;
   client->cancel_all();
+  if (record.piece_ns.empty() && !in_time) {
+    return Error{ErrorCode::kUnavailable,
+                 "the server was ready, and no text came in the time that --timeout gives"};
+  }
   if (record.piece_ns.empty()) {
     return Error{ErrorCode::kInternal,
                  fmt::format("the request failed: {} {}", to_string(record.cause), record.message)};
@@ -193,10 +211,10 @@ Result<StartupTimes> measure_one(const BenchStartupOptions& options) {
   StartupTimes times;
   ASSIGN_OR_RETURN(const auto server, ServerProcess::start(arguments));
   const TimePoint deadline = server->begin() + std::chrono::seconds(options.timeout_s);
-  ASSIGN_OR_RETURN(const std::string url, server->wait_for("listening on ", deadline));
+  ASSIGN_OR_RETURN(const std::string url, server->wait_for("listening on ", "listening", deadline));
   times.listening = ms_since(server->begin());
   RETURN_IF_ERROR([&]() -> Result<void> {
-    ASSIGN_OR_RETURN(const std::string line, server->wait_for("ready in ", deadline));
+    ASSIGN_OR_RETURN(const std::string line, server->wait_for("ready in ", "ready", deadline));
     return {};
   }());
   times.ready = ms_since(server->begin());

@@ -26,6 +26,9 @@
 namespace pagoda {
 namespace {
 
+// More than servers take; and libcurl says "Out of memory" of what it cannot send.
+constexpr size_t kMaxHeaderBytes = size_t{64} << 10;
+
 std::atomic<bool> stop_asked = false;
 
 void on_signal(int) {
@@ -77,18 +80,46 @@ Result<std::vector<std::string>> headers_of(const BenchTarget& target) {
     if (bad || header.find(':') == std::string::npos) {
       return invalid_argument("header: is not 'Name: value' of printable characters");
     }
+    if (header.size() > kMaxHeaderBytes) {
+      return invalid_argument(fmt::format("header: '{}' has {} bytes, over the limit of {}",
+                                          printable(header.substr(0, header.find(':')), 40),
+                                          header.size(), kMaxHeaderBytes));
+    }
   }
   return headers;
 }
 
-// The first name of GET /models; empty when the server does not say.
-std::string first_model(const std::string& text) {
+// The first name in the answer of GET /models. kUnavailable says what the answer is instead.
+Result<std::string> first_model(const std::string& text) {
+  const auto what = [&](const char* is) {
+    return Error{ErrorCode::kUnavailable, fmt::format("{}: '{}'", is, printable(text, 100))};
+  };
   const auto json = parse_json(text);
-  if (!json.ok() || !json->is_object() || !json->contains("data")) return "";
+  if (!json.ok()) return what("answers no JSON");
+  if (!json->is_object() || !json->contains("data") || !(*json)["data"].is_array()) {
+    return what("answers no list of models, which is an object with an array \"data\"");
+  }
   const Json& data = (*json)["data"];
-  if (!data.is_array() || data.empty() || !data[0].is_object()) return "";
-  const bool named = data[0].contains("id") && data[0]["id"].is_string();
-  return named ? printable(data[0]["id"].get<std::string>(), std::string::npos) : "";
+  if (data.empty()) return Error{ErrorCode::kUnavailable, "lists no model"};
+  if (!data[0].is_object() || !data[0].contains("id") || !data[0]["id"].is_string()) {
+    return what("lists a model without an \"id\"");
+  }
+  const auto name = data[0]["id"].get<std::string>();
+  if (name.empty() || printable(name, std::string::npos) != name) {
+    return what("lists a model whose name cannot be printed");
+  }
+  return name;
+}
+
+// What to call the model when nobody said so.
+Result<std::string> ask_for_model(const std::string& url, const Result<std::string>& models) {
+  auto name = models.ok() ? first_model(*models) : models;
+  if (name.ok()) return name;
+  // An error of http_get() begins with the address.
+  const std::string reason =
+      models.ok() ? fmt::format("{} {}", url, name.error().message) : name.error().message;
+  return Error{ErrorCode::kUnavailable,
+               fmt::format("model: the server does not say what it has: {}; give --model", reason)};
 }
 
 }  // namespace
@@ -127,16 +158,16 @@ Result<LoadPlan> plan_for(const BenchTarget& target) {
   plan.ca_file = target.ca_file;
   plan.insecure = target.insecure;
   plan.model = target.model;
-  const auto models = http_get(plan.base_urls[0] + "/models", http_options(plan));
+  const std::string url = plan.base_urls[0] + "/models";
+  const auto models = http_get(url, http_options(plan));
   if (!models.ok()) {
     const ErrorCode code = models.error().code;
     if (code == ErrorCode::kUnavailable || code == ErrorCode::kUnauthenticated) {
       return models.error();
     }
   }
-  if (plan.model.empty() && models.ok()) plan.model = first_model(*models);
   if (plan.model.empty()) {
-    return invalid_argument("model: the server lists none; give --model");
+    ASSIGN_OR_RETURN(plan.model, ask_for_model(url, models));
   }
   return plan;
 }

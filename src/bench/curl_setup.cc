@@ -1,7 +1,11 @@
 // Once for the process, and once for each handle.
 #include "bench/curl_setup.h"
 
+#include <fmt/core.h>
+
+#include <cerrno>
 #include <mutex>
+#include <system_error>
 
 #include "base/check.h"
 
@@ -26,6 +30,24 @@ CurlHandle new_curl_handle(const std::string& ca_file, bool insecure) {
     curl_easy_setopt(easy.get(), CURLOPT_SSL_VERIFYHOST, 0L);
   }
   return easy;
+}
+
+std::string curl_error_text(CURL* easy, CURLcode code, const char* buffer) {
+  // It has no other code for this, and its own words are "Out of memory".
+  if (code == CURLE_OUT_OF_MEMORY) {
+    return "a header of the answer is over 100 KiB, more than libcurl takes (or there is no "
+           "memory)";
+  }
+  const std::string text = buffer[0] != '\0' ? buffer : curl_easy_strerror(code);
+  long system_error = 0;
+  curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &system_error);
+  if (code != CURLE_COULDNT_CONNECT || system_error == 0) return text;
+  const char* hint = system_error == EADDRNOTAVAIL
+                         ? ": no local port is left for a further connection to this address"
+                     : system_error == EMFILE ? ": see ulimit -n"
+                                              : "";
+  return fmt::format("{} ({}{})", text,
+                     std::generic_category().message(static_cast<int>(system_error)), hint);
 }
 
 }  // namespace pagoda

@@ -21,4 +21,8 @@ using CurlHandle = std::unique_ptr<CURL, CurlDeleter>;
 CurlHandle new_curl_handle(const std::string& ca_file, bool insecure);
 void init_curl();
 
+// What went wrong with a transfer, for people: `buffer` (of CURLOPT_ERRORBUFFER) where it says
+// enough.
+std::string curl_error_text(CURL* easy, CURLcode code, const char* buffer);
+
 }  // namespace pagoda

@@ -43,7 +43,9 @@ Result<std::string> http_get(const std::string& url, const HttpOptions& options)
   if (code != CURLE_OK) {
     return Error{
         ErrorCode::kUnavailable,
-        fmt::format("{}: {}", url, message[0] != '\0' ? message.data() : curl_easy_strerror(code))};
+        fmt::format("{}: {}", url,
+                    code == CURLE_WRITE_ERROR ? "the answer is over 16 MiB"
+                                              : curl_error_text(easy.get(), code, message.data()))};
   }
   if (status == 200) return body;
   const ErrorCode kind = status == 401 || status == 403 ? ErrorCode::kUnauthenticated

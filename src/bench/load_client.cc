@@ -40,8 +40,11 @@ FailureCause cause_of(CURLcode code, bool any_byte) {
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: return FailureCause::kConnect;
+    case CURLE_URL_MALFORMAT: return FailureCause::kConnect;
+    // What answered speaks no HTTP, or sent a header beyond any measure.
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_OUT_OF_MEMORY: return FailureCause::kNotEventStream;
     default: return any_byte ? FailureCause::kCut : FailureCause::kConnect;
   }
 }
@@ -56,10 +59,10 @@ struct Transfer {
   std::string error_body;  // of an answer other than 200
   CurlHandle easy;
   std::unique_ptr<curl_slist, CurlListDeleter> headers;
+  std::string url;
   TimePoint start;
   std::array<char, CURL_ERROR_SIZE> error{};
 };
-  std::string url;
 
 int64_t ns_since(TimePoint start) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() -
@@ -92,10 +95,10 @@ struct LoadClient::Impl {
   std::unique_ptr<CURLM, MultiDeleter> multi;
   std::unordered_map<CURL*, std::unique_ptr<Transfer>> transfers;
   std::vector<RequestRecord*> ended;
+  std::unordered_map<std::string, size_t> idle;  // connections by URL; no fewer than there are
   int epoll_fd = -1;
   int timer_fd = -1;
   std::optional<TimePoint> curl_timer;
-  std::unordered_map<std::string, size_t> idle;  // connections by URL; no fewer than there are
 
   ~Impl() {
     for (auto& [easy, transfer] : transfers) curl_multi_remove_handle(multi.get(), easy);
@@ -176,21 +179,21 @@ struct LoadClient::Impl {
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error.data());
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, kConnectTimeoutMs);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout.count()));
+    size_t& idle_there = idle[request.url];
     if (options.fresh_connections) {
       curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
       curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
-    size_t& idle_there = idle[request.url];
-    }
-    transfers.emplace(easy, std::move(transfer));
-    record.sent_ns = ns_since(options.start);
     } else if (idle_there == 0) {
       // libcurl would look for one among all that are in use, which with many users takes as many
       // looks as their number squared.
       curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     } else {
       --idle_there;
-    CHECK(curl_multi_add_handle(multi.get(), easy) == CURLM_OK);
+    }
     transfer->url = request.url;
+    transfers.emplace(easy, std::move(transfer));
+    record.sent_ns = ns_since(options.start);
+    CHECK(curl_multi_add_handle(multi.get(), easy) == CURLM_OK);
   }
 
   // One round: waits, lets libcurl read, collects what ended.
@@ -250,8 +253,7 @@ struct LoadClient::Impl {
     if (record.cause == FailureCause::kNone) {
       if (code != CURLE_OK && !transfer.reader.done()) {
         record.cause = cause_of(code, record.first_byte_ns >= 0 || status != 0);
-        record.message =
-            transfer.error[0] != '\0' ? transfer.error.data() : curl_easy_strerror(code);
+        record.message = curl_error_text(easy, code, transfer.error.data());
       } else if (status != 200) {
         record.cause = FailureCause::kHttpStatus;
         record.message = fmt::format("{}: {}", status, transfer.error_body);
@@ -262,9 +264,9 @@ struct LoadClient::Impl {
     record.message = printable(record.message, kMaxMessage);
     record.finish_reason = printable(record.finish_reason);
     curl_multi_remove_handle(multi.get(), easy);
+    if (code == CURLE_OK) ++idle[transfer.url];
     ended.push_back(&record);
     transfers.erase(found);
-    if (code == CURLE_OK) ++idle[transfer.url];
   }
 };
 
