@@ -1,8 +1,14 @@
 // The flags of `pagoda bench`.
 #include "app/bench_cli.h"
 
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "app/bench.h"
 #include "app/bench_reports.h"
@@ -11,6 +17,7 @@ namespace pagoda {
 namespace {
 
 constexpr double kMost = 1e9;
+constexpr const char* kLlmperfGroup = "LLMPerf (with --compat)";
 
 void add_target(CLI::App& app, BenchTarget& target) {
   app.add_option("--base-url", target.base_url,
@@ -128,7 +135,7 @@ void add_results(CLI::App& app, BenchServeOptions& options) {
 }
 
 void add_llmperf(CLI::App& app, BenchLlmperfOptions& options, std::string& compat) {
-  const char* group = "LLMPerf (with --compat)";
+  const char* group = kLlmperfGroup;
   app.add_option("--compat", compat,
                  "llmperf or llmperf-aws: LLMPerf's prompts, figures, files and console")
       ->type_name("KIND")
@@ -153,12 +160,35 @@ void add_llmperf(CLI::App& app, BenchLlmperfOptions& options, std::string& compa
       ->group(group);
 }
 
+// A flag that the chosen kind of run does not look at would be a silent mistake.
+Result<void> refuse_other_flags(const CLI::App& app, bool compat) {
+  constexpr std::string_view kShared[] = {"--tokenizer", "--workload-file"};
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() == 0) continue;
+    const std::string& group = option->get_group();
+    const std::string name = option->get_name();
+    if (!compat && group == kLlmperfGroup) {
+      return invalid_argument(fmt::format("{}: is a flag of LLMPerf's; give --compat too", name));
+    }
+    const bool ours =
+        group == "Load" || group == "Requests" || group == "Results" || name == "--request-timeout";
+    const bool shared =
+        std::find(std::begin(kShared), std::end(kShared), name) != std::end(kShared);
+    if (compat && ours && !shared) {
+      return invalid_argument(
+          fmt::format("{}: LLMPerf has no such setting; leave it or --compat out", name));
+    }
+  }
+  return {};
+}
+
 Command add_serve_bench(CLI::App& bench) {
   CLI::App* app = bench.add_subcommand("serve", "load a server and measure what it does");
   app->footer(
       "Exits with 0 when the run is valid: the server answered, no more requests failed than "
-      "--max-failed allows,\nand nobody interrupted it. Every figure is defined in "
-      "docs/benchmarking.md.");
+      "--max-failed allows,\nand nobody interrupted it; with 1 when it is not; with 2 when a flag "
+      "or "
+      "a file cannot be used.\nEvery figure is defined in docs/benchmarking.md.");
   const auto options = std::make_shared<BenchServeOptions>();
   const auto llmperf = std::make_shared<BenchLlmperfOptions>();
   const auto compat = std::make_shared<std::string>();
@@ -167,7 +197,8 @@ Command add_serve_bench(CLI::App& bench) {
   add_workload(*app, *options);
   add_results(*app, *options);
   add_llmperf(*app, *llmperf, *compat);
-  return {app, [options, llmperf, compat]() -> Result<void> {
+  return {app, [app, options, llmperf, compat]() -> Result<void> {
+            RETURN_IF_ERROR(refuse_other_flags(*app, !compat->empty()));
             if (compat->empty()) return bench_serve(*options);
             llmperf->compat = *compat;
             llmperf->target = options->target;
@@ -221,8 +252,11 @@ Command add_compare(CLI::App& bench) {
 std::vector<Command> add_bench(CLI::App& root) {
   CLI::App* bench = root.add_subcommand("bench", "measure servers, the engine and its start");
   bench->require_subcommand(1);
-  return {add_serve_bench(*bench), add_report(*bench),        add_compare(*bench),
-          add_correctness(*bench), add_bench_offline(*bench), add_bench_startup(*bench)};
+  std::vector<Command> commands = {add_serve_bench(*bench),   add_report(*bench),
+                                   add_compare(*bench),       add_correctness(*bench),
+                                   add_bench_offline(*bench), add_bench_startup(*bench)};
+  for (Command& command : commands) command.tells_usage = true;
+  return commands;
 }
 
 }  // namespace pagoda

@@ -117,6 +117,7 @@ Result<void> save(const std::string& folder, const std::string& stem, const std:
 Result<void> bench_llmperf(const BenchLlmperfOptions& given) {
   ASSIGN_OR_RETURN(LoadPlan plan, plan_for(given.target));
   ASSIGN_OR_RETURN(const LlmperfOptions options, llmperf_options(given, plan));
+  RETURN_IF_ERROR(check_folder(given.results_dir));
   set_load(plan, options.num_concurrent_requests, options.timeout_s,
            options.max_num_completed_requests);
   ASSIGN_OR_RETURN(const auto tokenizer,
@@ -204,6 +205,7 @@ CorrectnessCounts check_answers(const std::vector<const RequestRecord*>& records
 Result<void> bench_correctness(const BenchCorrectnessOptions& given) {
   ASSIGN_OR_RETURN(LoadPlan plan, plan_for(given.target));
   ASSIGN_OR_RETURN(const auto metadata, parse_metadata(given.metadata));
+  RETURN_IF_ERROR(check_folder(given.results_dir));
   set_load(plan, given.num_concurrent_requests, given.timeout_s, given.max_num_completed_requests);
   if (!plan.extra.contains("temperature")) plan.extra["temperature"] = 0.0;
   std::mt19937_64 random(given.seed);

@@ -95,13 +95,29 @@ Result<void> set_arrival(const BenchServeOptions& options,
   if (kind.starts_with("gamma:")) {
     const auto [end, error] =
         std::from_chars(kind.data() + 6, kind.data() + kind.size(), arrivals.shape);
-    if (error == std::errc() && end == kind.data() + kind.size() && arrivals.shape > 1e-3 &&
-        arrivals.shape < 1e6) {
+    if (error == std::errc() && end == kind.data() + kind.size() && arrivals.shape >= 0.001 &&
+        arrivals.shape <= 1e6) {
       return {};
     }
+    return invalid_argument(
+        fmt::format("arrival: the shape '{:.40}' of gamma is not a number from 0.001 to 1000000",
+                    kind.substr(6)));
   }
   return invalid_argument(
       fmt::format("arrival: '{:.40}' is none of poisson, constant, gamma:SHAPE, trace", kind));
+}
+
+// A sweep finds its loads by itself, and would not obey what is asked of one load.
+Result<void> check_sweep(const BenchServeOptions& options) {
+  if (options.sweep < 3) return invalid_argument("sweep: needs at least 3 levels");
+  const char* what = nullptr;
+  if (options.rate > 0.0) what = "chooses the rates itself; leave --rate out";
+  if (options.arrival == "trace") what = "chooses the rates itself; leave --arrival trace out";
+  if (options.concurrency > 0) what = "takes --sweep-max-concurrency; leave --concurrency out";
+  if (options.num_requests > 0) what = "ends each level by --duration; leave --requests out";
+  if (options.repeat > 1) what = "measures each level once; leave --repeat out";
+  if (what == nullptr) return {};
+  return invalid_argument(fmt::format("sweep: {}", what));
 }
 
 Result<void> check(const BenchServeOptions& options) {
@@ -109,11 +125,13 @@ Result<void> check(const BenchServeOptions& options) {
     return invalid_argument(
         fmt::format("endpoint: '{:.40}' is neither chat nor completions", options.endpoint));
   }
-  if (options.sweep == 1 || options.sweep == 2) {
-    return invalid_argument("sweep: needs at least 3 levels");
+  if (options.sweep > 0) return check_sweep(options);
+  if (options.arrival == "trace" && options.rate > 0.0) {
+    return invalid_argument("arrival: trace has times of its own; leave --rate out");
   }
-  if (options.sweep > 0 && options.rate > 0.0) {
-    return invalid_argument("sweep: chooses the rates itself; leave --rate out");
+  if (options.arrival != "poisson" && options.arrival != "trace" && !(options.rate > 0.0)) {
+    return invalid_argument(fmt::format(
+        "arrival: '{:.40}' is of gaps at a rate; give --rate with it", options.arrival));
   }
   return {};
 }

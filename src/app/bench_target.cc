@@ -256,6 +256,15 @@ Result<void> check_writable(const std::string& path) {
   return {};
 }
 
+Result<void> check_folder(const std::string& path) {
+  if (path.empty()) return {};
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return invalid_argument(fmt::format("{}: {}", path, error.message()));
+  if (access(path.c_str(), W_OK | X_OK) == 0) return {};
+  return invalid_argument(fmt::format("{}: cannot be written: {}", path, std::strerror(errno)));
+}
+
 Result<void> write_text_file(const std::string& path, const std::string& text) {
   std::error_code error;
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
@@ -264,7 +273,8 @@ Result<void> write_text_file(const std::string& path, const std::string& text) {
   out << text;
   out.close();
   if (!out) {
-    return invalid_argument(fmt::format("{}: cannot be written: {}", path, std::strerror(errno)));
+    return Error{ErrorCode::kInternal,
+                 fmt::format("{}: cannot be written: {}", path, std::strerror(errno))};
   }
   return {};
 }

@@ -19,7 +19,8 @@ namespace pagoda {
 
 // Checks a target and asks its first server for its models. kInvalidArgument for an address, a
 // header or a body that cannot be sent; kUnavailable and kUnauthenticated when the server is not
-// there or wants another key. Fills what a LoadPlan has of a server.
+// there, does not say what model it has, or wants another key. Fills what a LoadPlan has of a
+// server.
 Result<LoadPlan> plan_for(const BenchTarget& target);
 HttpOptions http_options(const LoadPlan& plan);
 
@@ -56,7 +57,10 @@ void count_output_tokens(LoadResult& result, const Tokenizer* tokenizer);
 // kInvalidArgument names it and says why not.
 Result<void> check_writable(const std::string& path);
 
-// Writes a file as a whole. kInvalidArgument names it and says why it cannot be written.
+// The same of a folder for files.
+Result<void> check_folder(const std::string& path);
+
+// Writes a file as a whole. kInternal names it and says why it cannot be written.
 Result<void> write_text_file(const std::string& path, const std::string& text);
 
 }  // namespace pagoda

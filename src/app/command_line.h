@@ -16,6 +16,9 @@ namespace pagoda {
 struct Command {
   CLI::App* app = nullptr;
   std::function<Result<void>()> execute;
+  // Whether what was given and cannot be used (kInvalidArgument, kNotFound, kTooLarge) exits with 2
+  // as a mistyped flag does, so that 1 says that something was tried and failed.
+  bool tells_usage = false;
 };
 
 // The values of a table of flags, and of the argument MODEL, as CLI11 collects them; checked and

@@ -41,12 +41,15 @@ Result<void> flush_stdout() {
   return Error{ErrorCode::kInternal, "standard output: cannot be written"};
 }
 
-int report(const Result<void>& result) {
+int report(const Result<void>& result, bool tells_usage) {
   if (result.ok()) return 0;
   // A message may quote a file or a template, which must not steer the terminal.
   std::fprintf(stderr, "pagoda: %s\n",
                printable(result.error().message, std::string::npos).c_str());
-  return 1;
+  const ErrorCode code = result.error().code;
+  const bool usage = code == ErrorCode::kInvalidArgument || code == ErrorCode::kNotFound ||
+                     code == ErrorCode::kTooLarge;
+  return tells_usage && usage ? 2 : 1;
 }
 
 Command add_serve(CLI::App& root) {
@@ -224,12 +227,14 @@ int run(int argc, char** argv) {
   }
   if (const auto level = env_value("PAGODA_LOG")) {
     const Result<void> set = set_log_level(*level);
-    if (!set.ok()) return report(Error{set.error().code, "PAGODA_LOG: " + set.error().message});
+    if (!set.ok()) {
+      return report(Error{set.error().code, "PAGODA_LOG: " + set.error().message}, false);
+    }
   }
   for (const Command& command : commands) {
     if (!command.app->parsed()) continue;
     const Result<void> done = command.execute();
-    return report(done.ok() ? flush_stdout() : done);
+    return report(done.ok() ? flush_stdout() : done, command.tells_usage);
   }
   return 2;
 }

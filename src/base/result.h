@@ -12,7 +12,7 @@
 namespace pagoda {
 
 // What went wrong, as a closed set. The server maps each code to one HTTP status
-// (server/openai/errors.cc); the command line maps all of them to exit code 1.
+// (server/openai/errors.cc); the command line maps them to exit code 1, `bench` some of them to 2.
 enum class ErrorCode {
   kInvalidArgument,  // the caller's value is wrong: bad flag, bad field, bad file content
   kUnauthenticated,  // missing or wrong key
