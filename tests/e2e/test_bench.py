@@ -19,6 +19,11 @@ def event(text=None, finish=None, **more):
                                    **more}).encode() + b"\n\n"
 
 
+# What GET /v1/models answers, by what stands in the path.
+MODELS = {"garbage": b"<html>\x1b[31mhello</html>", "array": b"[1, 2]", "none": b'{"data": []}', "nameless": b'{"data": [{}]}',
+          "steering": b'{"data": [{"id": "a\\u001b[31m"}]}'}
+
+
 class Misbehaving(http.server.BaseHTTPRequestHandler):
     """What it does stands first in the path: http://host/HOW/v1."""
 
@@ -28,7 +33,7 @@ class Misbehaving(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        body = json.dumps({"data": [{"id": "fake"}]}).encode()
+        body = MODELS.get(self.how(), b'{"data": [{"id": "fake"}]}')
         status = 401 if self.how() == "key" else 200
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -79,6 +84,26 @@ class Misbehaving(http.server.BaseHTTPRequestHandler):
 
     def midstream(self):
         self.stream(event("a"), b'data: {"error": {"message": "out of blocks", "code": 500}}\n\n')
+
+    def usage0(self):
+        self.stream(event("a"), event("b", "stop"), event(None, None, usage={"prompt_tokens": 9, "completion_tokens": 0}),
+                    b"data: [DONE]\n\n")
+
+    def returns(self):
+        """Lines that end with CR, an event of two lines, a byte order mark, and cuts at odd places."""
+        parts = (b"\xef\xbb\xbf" + event("a").replace(b"\n", b"\r") + b': ping\r\rdata: {"choices": [\r\n'
+                 b'data: {"index": 0, "delta": {"content": "b"}, "finish_reason": "stop"}]}\r\n\r\ndata: [DONE]\r\r')
+        self.stream(*(parts[i:i + 5] for i in range(0, len(parts), 5)))
+
+    def longheader(self):
+        self.send_response(200)
+        self.send_header("X-Long", "x" * 200_000)
+        self.end_headers()
+        self.close_connection = True
+
+    def nohttp(self):
+        self.wfile.write(b"hello\r\n")
+        self.close_connection = True
 
     def malformed(self):
         self.stream(event("a"), b"data: {not json\n\n")
@@ -188,7 +213,8 @@ def test_headers_keys_and_further_fields_are_sent(fake):
 
 @pytest.mark.parametrize("how, cause", [
     ("busy", "HTTP status"), ("html", "no event stream"), ("midstream", "error in the stream"),
-    ("malformed", "malformed event"), ("zero", "no tokens"), ("cut", "connection cut"), ("never", "timeout")])
+    ("malformed", "malformed event"), ("zero", "no tokens"), ("cut", "connection cut"), ("never", "timeout"),
+    ("longheader", "no event stream"), ("nohttp", "no event stream")])
 def test_a_failure_is_counted_by_its_cause_and_makes_the_run_invalid(fake, tmp_path, how, cause):
     done, results = results_of(tmp_path, "--base-url", f"{fake.url}/{how}/v1", "-n", 2, "-c", 2, "--warmup", 0,
                                "--request-timeout", 1)
@@ -196,6 +222,44 @@ def test_a_failure_is_counted_by_its_cause_and_makes_the_run_invalid(fake, tmp_p
     assert "the run is not valid: 2 of 2 requests failed" in done.stderr
     assert results["runs"][0]["requests"]["failures"] == {cause: 2}
     assert f"2 x {cause}" in done.stdout
+
+
+def test_a_header_beyond_measure_is_called_so(fake):
+    done = bench("serve", "--base-url", f"{fake.url}/longheader/v1", "-n", 1, "--warmup", 0)
+    assert "a header of the answer is over 100 KiB" in done.stdout and "memory)" in done.stdout
+    harness.assert_fails_clearly(bench("serve", "--base-url", f"{fake.url}/good/v1", "--header", "X: " + "x" * 70_000),
+                                 "header: 'X' has 70003 bytes, over the limit of 65536")
+
+
+def test_streams_are_read_by_the_grammar_of_the_standard(fake, tmp_path):
+    done, results = results_of(tmp_path, "--base-url", f"{fake.url}/returns/v1", "-n", 1, "--warmup", 0)
+    assert done.returncode == 0, done.stderr
+    assert len(results["runs"][0]["records"][0]["piece_s"]) == 2
+
+
+def test_a_usage_of_nought_beside_text_is_a_warning(fake, tmp_path):
+    done, results = results_of(tmp_path, "--base-url", f"{fake.url}/usage0/v1", "-n", 3, "--warmup", 0)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING: 3 answers held text while the server's usage said 0 output tokens" in done.stdout
+    assert results["runs"][0]["requests"]["text_with_usage_of_0"] == 3
+    assert [record["output_tokens"] for record in results["runs"][0]["records"]] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("how, wanted", [
+    ("garbage", "/garbage/v1/models answers no JSON: '<html>\\x1b[31mhello</html>'"), ("array", "answers no list of models"),
+    ("none", "lists no model"), ("nameless", 'lists a model without an "id"'), ("steering", "cannot be printed")])
+def test_a_server_that_does_not_say_its_model_is_told_apart_from_one_that_has_none(fake, how, wanted):
+    done = bench("serve", "--base-url", f"{fake.url}/{how}/v1")
+    harness.assert_fails_clearly(done, wanted, "give --model")
+    assert done.returncode == 1
+
+
+def test_more_users_than_files_may_be_open_are_refused_at_once(fake):
+    done = subprocess.run(["bash", "-c", 'ulimit -n 100; exec "$@"', "bash", harness.BINARY, "bench", "serve", "--base-url",
+                           f"{fake.url}/good/v1", "-c", "50"], capture_output=True, text=True, timeout=60,
+                          env=harness.CLEAN_ENVIRONMENT)
+    harness.assert_fails_clearly(done, "concurrency: 50 users need as many connections", "may open 100 files")
+    assert done.returncode == 2
 
 
 def test_some_failures_may_be_allowed(fake):
@@ -210,8 +274,10 @@ def test_without_usage_pieces_of_text_are_counted(fake, tmp_path):
 
 
 def test_a_server_that_is_not_there_or_wants_a_key_ends_the_run_at_once(fake):
-    harness.assert_fails_clearly(bench("serve", "--base-url", f"http://127.0.0.1:{harness.free_port()}"), "127.0.0.1")
-    harness.assert_fails_clearly(bench("serve", "--base-url", f"{fake.url}/key/v1"), "401")
+    for url, wanted in ((f"http://127.0.0.1:{harness.free_port()}", "Connection refused"), (f"{fake.url}/key/v1", "401")):
+        done = bench("serve", "--base-url", url)
+        harness.assert_fails_clearly(done, url, wanted)
+        assert done.returncode == 1
 
 
 @pytest.mark.parametrize("arguments, wanted", [
@@ -220,10 +286,18 @@ def test_a_server_that_is_not_there_or_wants_a_key_ends_the_run_at_once(fake):
     (["--rate", "nan"], "rate"), (["--workload", "poems"], "workload"), (["--extra-body", "[]"], "extra-body"),
     (["--sweep", "2"], "sweep"), (["--endpoint", "x"], "endpoint"), (["--header", "no colon"], "header"),
     (["--workload", "random"], "--tokenizer"), (["--arrival", "trace"], "timestamp"),
-    (["--compat", "other"], "compat"), (["-n", "-1"], "-1")])
-def test_bad_settings_are_named(fake, arguments, wanted):
+    (["--compat", "other"], "compat"), (["-n", "-1"], "-1"), (["--unknown"], "unknown"),
+    (["--arrival", "gamma:0", "--rate", "1"], "from 0.001 to 1000000"), (["--arrival", "constant"], "give --rate"),
+    (["--arrival", "trace", "--rate", "1"], "leave --rate out"), (["--sweep", "3", "-n", "9"], "leave --requests out"),
+    (["--sweep", "3", "--repeat", "2"], "leave --repeat out"), (["--sweep", "3", "-c", "2"], "leave --concurrency out"),
+    (["--sweep", "3", "--rate", "2"], "leave --rate out"), (["--timeout", "5"], "--timeout: is a flag of LLMPerf's"),
+    (["--compat", "llmperf", "-c", "5"], "--concurrency: LLMPerf has no such setting"),
+    (["--workload-file", "/nowhere"], "/nowhere"), (["-o", "/dev/null"], "/dev/null"), (["--tokenizer", "/nowhere"], "/nowhere")])
+def test_bad_settings_are_named_and_exit_with_2(fake, arguments, wanted):
     base = [] if "--base-url" in arguments else ["--base-url", f"{fake.url}/good/v1"]
-    harness.assert_fails_clearly(bench("serve", *base, *arguments), wanted)
+    done = bench("serve", *base, *arguments)
+    harness.assert_fails_clearly(done, wanted)
+    assert done.returncode == 2
 
 
 def test_an_interrupted_run_prints_what_was_measured(server, tmp_path):

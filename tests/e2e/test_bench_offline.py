@@ -51,7 +51,9 @@ def test_offline_refuses_what_cannot_be_measured():
                           (("--prompt-tokens", "3000"), "the context is 2048"),
                           (("--batch", "5", "--max-num-seqs", "4"), "over max-num-seqs, 4"),
                           (("--batch", "4", "--num-gpu-blocks-override", "50"), "cache blocks, and there are 50")):
-        assert_fails_clearly(run_pagoda(*quick, *flags), wanted)
+        done = run_pagoda(*quick, *flags)
+        assert_fails_clearly(done, wanted)
+        assert done.returncode == 2
     for flags in (("--repeat", "0"), ("--prompt-tokens", "0"), ("--batch",)):
         assert run_pagoda(*quick, *flags).returncode == 2, flags
     assert run_pagoda("bench").returncode == 2
@@ -74,6 +76,12 @@ def test_startup_measures_each_stage_of_a_start():
 def test_a_server_that_does_not_start_is_an_error_with_its_last_words(tmp_path):
     done = run_pagoda("bench", "startup", tmp_path / "nothing", "--repeat", "1")
     assert_fails_clearly(done, "start 1 of 1", "nothing")
+
+
+def test_a_start_that_takes_too_long_is_named_by_its_stage():
+    done = run_pagoda("bench", "startup", MODEL, "--simulate", "ttft=1000s", "--repeat", "1", "--timeout", "3")
+    assert_fails_clearly(done, "start 1 of 1: the server was ready, and no text came in the time that --timeout gives")
+    assert done.returncode == 1
 
 
 def children_of(pid):

@@ -128,14 +128,35 @@ def test_a_faster_server_compares_as_better(files):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"schema": "pagoda-bench/1"}',
-                                     '{"schema": "pagoda-bench/1", "runs": [3]}', "[" * 5000])
+                                     '{"schema": "pagoda-bench/1", "runs": [3]}', "[" * 5000,
+                                     '{"schema": "pagoda-bench/1", "runs": [{}]}', '{"results_num_requests_started": 1}'])
 def test_what_is_no_results_file_is_said_with_its_name(files, tmp_path, content):
     bad = tmp_path / "bad.json"
     bad.write_text(content)
-    assert_fails_clearly(run_pagoda("bench", "report", bad), "bad.json")
+    done = run_pagoda("bench", "report", bad)
+    assert_fails_clearly(done, "bad.json")
+    assert done.returncode == 2
     assert not (tmp_path / "bad.html").exists()
     assert_fails_clearly(run_pagoda("bench", "compare", files / "single.json", bad), "bad.json")
     assert_fails_clearly(run_pagoda("bench", "report", tmp_path / "none.json"), "none.json")
+
+
+def test_a_file_of_another_program_is_called_by_its_name(files, tmp_path):
+    other = tmp_path / "other.json"
+    for content, wanted in (({"results_num_requests_started": 1}, "is LLMPerf's summary"), ([], "is an empty array"),
+                            ({"schema": "pagoda-bench/9"}, 'is of the schema "pagoda-bench/9"')):
+        other.write_text(json.dumps(content))
+        for command in (("report", other), ("compare", files / "single.json", other), ("compare", other, files / "single.json")):
+            assert_fails_clearly(run_pagoda("bench", *command), f"other.json: {wanted}; expected is a results file")
+
+
+def test_verdicts_and_ranks_stand_apart(files):
+    done = run_pagoda("bench", "compare", files / "single.json", files / "single.json")
+    assert done.returncode == 0, done.stderr
+    assert "verdict: by the 95 % interval of B/A and nothing else" in done.stdout
+    ranks = done.stdout[done.stdout.index("rank test"):]
+    assert ranks.split("\n")[1].split()[0] == "TTFT"
+    assert "better " not in done.stdout.split("verdict: by")[0]
 
 
 def test_a_report_does_not_replace_its_results(files, tmp_path):
