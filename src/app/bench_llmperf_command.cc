@@ -18,6 +18,7 @@
 #include "app/bench.h"
 #include "app/bench_target.h"
 #include "app/commands.h"
+#include "base/printable.h"
 #include "bench/llmperf.h"
 #include "bench/summary.h"
 #include "bench/terminal.h"
@@ -180,8 +181,8 @@ CorrectnessCounts check_answers(const std::vector<const RequestRecord*>& records
       out.lines += fmt::format("    The request errored: {}, {} \n", r->http_status, r->message);
     } else if (!holds_number(r->content, numbers[which])) {
       ++out.mismatched;
-      out.lines +=
-          fmt::format("    mismatched request: {}, expected: {}\n", r->content, numbers[which]);
+      out.lines += fmt::format("    mismatched request: {}, expected: {}\n",
+                               printable(r->content, std::string::npos), numbers[which]);
     }
     out.responses.push_back(
         {{"metrics",
