@@ -3,6 +3,12 @@
 
 #include <fmt/core.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <vector>
 
 namespace pagoda::cpu {
@@ -19,10 +25,34 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
 }
 
+// AMX-INT8 and AMX-BF16: leaf 7 of cpuid (Intel SDM, volume 2A). Linux lets a process use tile
+// registers once it has asked (Documentation/arch/x86/xstate.rst); all its threads may then, and
+// each that does costs 8 KiB when it is switched.
+bool has_amx() {
+#if defined(__x86_64__)
+  uint32_t eax = 0;
+  uint32_t ebx = 0;
+  uint32_t ecx = 0;
+  uint32_t edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  constexpr uint32_t kBf16 = 1U << 22;
+  constexpr uint32_t kTile = 1U << 24;
+  constexpr uint32_t kInt8 = 1U << 25;
+  constexpr uint32_t kAll = kBf16 | kTile | kInt8;
+  constexpr int64_t kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr int64_t kTileData = 18;               // XFEATURE_XTILEDATA
+  return has_avx512() && (edx & kAll) == kAll &&
+         ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 std::vector<const CpuKernels*> find_supported() {
   std::vector<const CpuKernels*> tables = {&kScalarKernels};
   if (has_avx2()) tables.push_back(&kAvx2Kernels);
   if (has_avx512()) tables.push_back(&kAvx512Kernels);
+  if (has_amx()) tables.push_back(&kAmxKernels);
   return tables;
 }
 
@@ -59,6 +89,7 @@ std::string cpu_features() {
   note(__builtin_cpu_supports("avx512dq"), "avx512dq");
   note(__builtin_cpu_supports("avx512bf16"), "avx512bf16");
   note(__builtin_cpu_supports("avx512vnni"), "avx512vnni");
+  note(supported_kernels().back() == &kAmxKernels, "amx");
   return text.empty() ? "none of interest" : text;
 }
 

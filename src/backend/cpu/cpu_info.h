@@ -13,7 +13,7 @@ namespace pagoda::cpu {
 // Tables this CPU can run, slowest first: scalar is always among them.
 std::span<const CpuKernels* const> supported_kernels();
 
-// The table named `isa` ("scalar", "avx2", "avx512"), or the fastest when it is empty.
+// The table named `isa` ("scalar", "avx2", "avx512", "amx"), or the fastest when it is empty.
 // kInvalidArgument for an unknown name or one the CPU cannot run, naming what it can.
 Result<const CpuKernels*> choose_kernels(std::string_view isa);
 

@@ -29,7 +29,7 @@ struct MatmulTile {
   const std::byte* x;         // what convert() wrote; rows x_stride bytes apart
   int64_t x_stride;           // bytes
   int64_t num_units;          // >= 1
-  int32_t num_tokens;         // 1 .. max_tokens
+  int32_t num_tokens;         // 1 .. max_tokens; for `wide` any number
   bool accumulate;            // start from out rather than from zero
   float* out;                 // [num_tokens][32], rows out_stride floats apart
   int64_t out_stride;         // floats
@@ -43,9 +43,14 @@ struct MatmulKernel {
   int32_t unit_bytes;     // of one panel's weights
   int32_t x_unit_bytes;   // of one converted row of x
   int32_t max_tokens;     // as many as keep all sums in registers
+  int32_t token_step;     // numbers of tokens that are not multiples of it take several passes
   // Converts `num_elements` of a row of x; the last unit is filled up with zeros.
   void (*convert)(const float* x, int64_t num_elements, std::byte* out);
   void (*tile)(const MatmulTile& tile);
+  // Takes any number of tokens at once and gives the bits of `tile`; null: there is none.
+  void (*wide)(const MatmulTile& tile) = nullptr;
+  int32_t wide_tokens = 0;  // from how many tokens on `wide` is the faster
+  int32_t wide_units = 0;   // units that it likes to get in one call
 };
 
 // The block formats as packed by quant_layout.h.
@@ -140,5 +145,6 @@ struct CpuKernels {
 extern const CpuKernels kScalarKernels;
 extern const CpuKernels kAvx2Kernels;
 extern const CpuKernels kAvx512Kernels;
+extern const CpuKernels kAmxKernels;  // AVX-512 with AMX's int8 and bf16 tiles
 
 }  // namespace pagoda::cpu

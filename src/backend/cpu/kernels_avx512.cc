@@ -1,4 +1,5 @@
-// Kernels for AVX-512 with BF16 and VNNI (Zen 4, Cooper Lake, Sapphire Rapids and later).
+// Kernels for AVX-512 with BF16 and VNNI (Zen 4, Cooper Lake, Sapphire Rapids and later), and with
+// AMX on top (Sapphire Rapids and later).
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/quant_layout.h"
 
@@ -245,49 +246,105 @@ struct Q8DotTile {
   }
 };
 
-}  // namespace
-
 // Tokens a tile: each takes two sums (and for q8_0 two more for the group) of the 32 registers; the
 // rest holds weights, scales and the broadcast.
-extern const CpuKernels kAvx512Kernels = {
-    .isa = "avx512",
-    .f32 = {.unit_elements = 1,
-            .unit_bytes = 128,
-            .x_unit_bytes = 4,
-            .max_tokens = 8,
-            .convert = convert_f32,
-            .tile = run_tile<F32Tile, 8>},
-    .bf16 = {.unit_elements = 2,
-             .unit_bytes = 128,
-             .x_unit_bytes = 4,
-             .max_tokens = 8,
-             .convert = convert_bf16,
-             .tile = run_tile<Bf16DotTile, 8>},
-    .q8 = {.unit_elements = 32,
-           .unit_bytes = kQ8GroupBytes,
-           .x_unit_bytes = Q8Row<1>::kBytes,
-           .max_tokens = 6,
-           .convert = convert_q8<1>,
-           .tile = run_tile<Q8DotTile, 6>},
-    .quant = quant_kernels<8>(),
-    .attention_f32 = {.scores = scores<F32Cache>, .values = values<F32Cache>},
-    .attention_bf16 = {.scores = scores<Bf16Cache>, .values = values<Bf16Cache>},
-    .attention_int8 = {.scores = scores<Int8Cache>, .values = values<Int8Cache>},
-    .rms_norm = rms_norm,
-    .add = add,
-    .silu_mul = silu_mul,
-    .gelu_mul = gelu_mul,
-    .scale = scale,
-    .soft_cap = soft_cap,
-    .clamped_swiglu = clamped_swiglu,
-    .add_scaled = add_scaled,
-    .rope = rope,
-    .softmax_chunk = softmax_chunk,
-    .exp = exp_all,
-    .to_bf16 = to_bf16,
-    .from_bf16 = from_bf16,
-    .from_f16 = from_f16,
-    .quantize_q8 = quantize_q8,
-};
+constexpr int kQ8Tokens = 6;
+constexpr int kQuantTokens = 8;
+
+// Uses all of the above.
+#include "backend/cpu/matmul_amx-inl.h"
+// Uses matmul_amx-inl.h.
+#include "backend/cpu/matmul_amx_bf16-inl.h"
+
+constexpr CpuKernels avx512_kernels() {
+  return {
+      .isa = "avx512",
+      .f32 = {.unit_elements = 1,
+              .unit_bytes = 128,
+              .x_unit_bytes = 4,
+              .max_tokens = 8,
+              .token_step = 1,
+              .convert = convert_f32,
+              .tile = run_tile<F32Tile, 8>},
+      .bf16 = {.unit_elements = 2,
+               .unit_bytes = 128,
+               .x_unit_bytes = 4,
+               .max_tokens = 8,
+               .token_step = 1,
+               .convert = convert_bf16,
+               .tile = run_tile<Bf16DotTile, 8>},
+      .q8 = {.unit_elements = 32,
+             .unit_bytes = kQ8GroupBytes,
+             .x_unit_bytes = Q8Row<1>::kBytes,
+             .max_tokens = kQ8Tokens,
+             .token_step = 1,
+             .convert = convert_q8<1>,
+             .tile = run_tile<Q8DotTile, kQ8Tokens>},
+      .quant = quant_kernels<kQuantTokens>(),
+      .attention_f32 = {.scores = scores<F32Cache>, .values = values<F32Cache>},
+      .attention_bf16 = {.scores = scores<Bf16Cache>, .values = values<Bf16Cache>},
+      .attention_int8 = {.scores = scores<Int8Cache>, .values = values<Int8Cache>},
+      .rms_norm = rms_norm,
+      .add = add,
+      .silu_mul = silu_mul,
+      .gelu_mul = gelu_mul,
+      .scale = scale,
+      .soft_cap = soft_cap,
+      .clamped_swiglu = clamped_swiglu,
+      .add_scaled = add_scaled,
+      .rope = rope,
+      .softmax_chunk = softmax_chunk,
+      .exp = exp_all,
+      .to_bf16 = to_bf16,
+      .from_bf16 = from_bf16,
+      .from_f16 = from_f16,
+      .quantize_q8 = quantize_q8,
+  };
+}
+
+template <typename Source, void (*kVectorTile)(const MatmulTile&), int kMaxTokens>
+constexpr void use_amx(MatmulKernel& kernel) {
+  kernel.wide = AmxTile<Source, kVectorTile, kMaxTokens>::run;
+  // With one pass of the tiles, unpacking the weights costs what the tiles gain.
+  kernel.wide_tokens = 2 * kAmxTokens;
+  kernel.wide_units = kAmxGroups / Source::kGroups;
+}
+
+template <QuantLayout kLayout>
+constexpr void use_amx(MatmulKernel& kernel) {
+  use_amx<AmxQuantSource<kLayout>, run_pieces<QuantTile<kLayout>, kQuantTokens>, kQuantTokens>(
+      kernel);
+}
+
+constexpr void use_amx(CpuKernels& kernels) {
+  kernels.bf16.wide = AmxBf16Tile::run;
+  kernels.bf16.wide_tokens = 1;
+  kernels.bf16.wide_units = 256;
+  use_amx<AmxQ8Source, run_tile<Q8DotTile, kQ8Tokens>, kQ8Tokens>(kernels.q8);
+  use_amx<kQ4_0Layout>(kernels.quant.q4_0);
+  use_amx<kQ4_1Layout>(kernels.quant.q4_1);
+  use_amx<kQ5_0Layout>(kernels.quant.q5_0);
+  use_amx<kQ5_1Layout>(kernels.quant.q5_1);
+  use_amx<kQ2_KLayout>(kernels.quant.q2_k);
+  use_amx<kQ3_KLayout>(kernels.quant.q3_k);
+  use_amx<kQ4_KLayout>(kernels.quant.q4_k);
+  use_amx<kQ5_KLayout>(kernels.quant.q5_k);
+  use_amx<kQ6_KLayout>(kernels.quant.q6_k);
+  use_amx<kMxfp4Layout>(kernels.quant.mxfp4);
+}
+
+// The same with tiles for many tokens, and for bf16 always: its sums are grouped in the way of the
+// tile instruction.
+constexpr CpuKernels amx_kernels() {
+  CpuKernels kernels = avx512_kernels();
+  kernels.isa = "amx";
+  use_amx(kernels);
+  return kernels;
+}
+
+}  // namespace
+
+extern const CpuKernels kAvx512Kernels = avx512_kernels();
+extern const CpuKernels kAmxKernels = amx_kernels();
 
 }  // namespace pagoda::cpu

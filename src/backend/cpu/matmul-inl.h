@@ -80,15 +80,17 @@ void convert_f32(const float* x, int64_t num_elements, std::byte* out) {
 }
 
 // q8_0 as x: the quants in the order that q8_dot wants, the scale, -128 times the sum of the
-// quants, which takes back the offset of q8_0's stored weights, and the sums of all quants and of
-// each 16. kQuantBytes is 1 or 2.
+// quants, which takes back the offset of q8_0's stored weights, the sums of all quants and of each
+// 16, and those sums times the scale. kQuantBytes is 1 or 2; with 1 a group fills a cache line.
 template <int kQuantBytes>
 struct Q8Row {
   static constexpr int64_t kScale = 32 * kQuantBytes;
   static constexpr int64_t kOffset = kScale + 4;
   static constexpr int64_t kSum = kOffset + 4;
   static constexpr int64_t kPartSums = kSum + 4;
-  static constexpr int64_t kBytes = kPartSums + 8;
+  static constexpr int64_t kScaledSum = kPartSums + 8;
+  static constexpr int64_t kScaledPartSums = kScaledSum + 4;
+  static constexpr int64_t kBytes = kScaledPartSums + 8;
 };
 
 // k of one 4-byte step: x0 x1 x2 x3 as bytes, or x0 x2 x1 x3 as 16-bit numbers for multiply-adds
@@ -118,8 +120,11 @@ void convert_q8(const float* x, int64_t num_elements, std::byte* out) {
       __builtin_memcpy(out, bytes, sizeof(bytes));
     }
     const int32_t offset = -128 * sums[0];
+    float scaled_sums[3];
+    for (int j = 0; j < 3; ++j) scaled_sums[j] = scale * static_cast<float>(sums[j]);
     __builtin_memcpy(out + Row::kScale, &scale, sizeof(scale));
     __builtin_memcpy(out + Row::kOffset, &offset, sizeof(offset));
     __builtin_memcpy(out + Row::kSum, sums, sizeof(sums));
+    __builtin_memcpy(out + Row::kScaledSum, scaled_sums, sizeof(scaled_sums));
   }
 }

@@ -12,6 +12,10 @@ namespace {
 // Weights of one block along k: half of a 32 KiB first-level cache, so that they stay there while
 // all token tiles pass.
 constexpr int64_t kBlockBytes = 16 << 10;
+// How far ahead of a single pass through a panel its weights are asked for, in bytes: some 100 ns
+// of the bandwidth of a core, which the hardware's own reading ahead does not reach where it stops
+// at pages of 4 KiB or where each byte costs many instructions.
+constexpr int64_t kAheadBytes = 8 << 10;
 
 // How x is laid out and walked: [block of k][token][units of the block].
 struct Blocking {
@@ -20,6 +24,7 @@ struct Blocking {
   int64_t num_inputs;
   int64_t num_units;
   int64_t block_units;
+  bool wide;
 
   int64_t num_blocks() const { return (num_units + block_units - 1) / block_units; }
   int64_t units_in(int64_t block) const {
@@ -39,15 +44,17 @@ struct Blocking {
 
 Blocking make_blocking(const MatmulKernel& kernel, int64_t num_tokens, int64_t num_inputs) {
   const int64_t units = (num_inputs + kernel.unit_elements - 1) / kernel.unit_elements;
+  const bool wide = kernel.wide != nullptr && num_tokens >= kernel.wide_tokens;
+  int64_t block = std::max<int64_t>(1, kBlockBytes / kernel.unit_bytes);
   // A single tile reads each weight once: then the panel is best read as one stream.
-  const int64_t block = num_tokens <= kernel.max_tokens
-                            ? units
-                            : std::max<int64_t>(1, kBlockBytes / kernel.unit_bytes);
+  if (num_tokens <= kernel.max_tokens) block = units;
+  if (wide) block = kernel.wide_units;
   return {.kernel = kernel,
           .num_tokens = num_tokens,
           .num_inputs = num_inputs,
           .num_units = units,
-          .block_units = std::min(block, units)};
+          .block_units = std::min(block, units),
+          .wide = wide};
 }
 
 void convert_token(const Blocking& b, const float* row, int64_t token, std::byte* scratch) {
@@ -59,29 +66,39 @@ void convert_token(const Blocking& b, const float* row, int64_t token, std::byte
   }
 }
 
-// Sums of one panel for all tokens, into sums [T, 32]. Tiles are as even as can be: 13 tokens are 7
-// and 6, not 12 and 1. With several tiles, each asks for its share of the block after this one, so
-// that memory and arithmetic work at the same time.
+// Sums of one panel for all tokens, into sums [T, 32]. Tiles are as even as the kernel's step lets
+// them be: 13 tokens are 7 and 6, not 12 and 1; with a step of 4, 8 and 5. With several tiles, each
+// asks for its share of the block after this one, so that memory and arithmetic work at the same
+// time.
 void run_panel(const Blocking& b, const std::byte* weights, const std::byte* x, float* sums,
                int64_t sums_stride) {
-  const int64_t num_tiles = (b.num_tokens + b.kernel.max_tokens - 1) / b.kernel.max_tokens;
+  const int64_t num_tiles =
+      b.wide ? 1 : (b.num_tokens + b.kernel.max_tokens - 1) / b.kernel.max_tokens;
+  const auto run = b.wide ? b.kernel.wide : b.kernel.tile;
+  const auto tile_begin = [&](int64_t tile) {
+    const int64_t step = b.kernel.token_step;
+    return std::min((b.num_tokens * tile / num_tiles + step - 1) / step * step, b.num_tokens);
+  };
   for (int64_t block = 0; block < b.num_blocks(); ++block) {
     const int64_t num_units = b.units_in(block);
     const std::byte* next = weights + num_units * b.kernel.unit_bytes;
-    const int64_t prefetch_step = num_tiles > 1 ? b.kernel.unit_bytes / num_tiles : 0;
+    const int64_t prefetch_step = b.kernel.unit_bytes / num_tiles;
+    // What comes after this block, or a little ahead where its weights are read but once.
+    const bool once = num_tiles == 1 && b.num_tokens <= 32;
+    const std::byte* prefetch = once ? weights + kAheadBytes : next;
     for (int64_t tile = 0; tile < num_tiles; ++tile) {
-      const int64_t begin = b.num_tokens * tile / num_tiles;
-      const int64_t end = b.num_tokens * (tile + 1) / num_tiles;
-      b.kernel.tile({.weights = weights,
-                     .x = x + b.x_offset(block) + begin * b.x_stride(block),
-                     .x_stride = b.x_stride(block),
-                     .num_units = num_units,
-                     .num_tokens = static_cast<int32_t>(end - begin),
-                     .accumulate = block > 0,
-                     .out = sums + begin * sums_stride,
-                     .out_stride = sums_stride,
-                     .prefetch = next + tile * num_units * prefetch_step,
-                     .prefetch_step = prefetch_step});
+      const int64_t begin = tile_begin(tile);
+      const int64_t end = tile_begin(tile + 1);
+      run({.weights = weights,
+           .x = x + b.x_offset(block) + begin * b.x_stride(block),
+           .x_stride = b.x_stride(block),
+           .num_units = num_units,
+           .num_tokens = static_cast<int32_t>(end - begin),
+           .accumulate = block > 0,
+           .out = sums + begin * sums_stride,
+           .out_stride = sums_stride,
+           .prefetch = prefetch + tile * num_units * prefetch_step,
+           .prefetch_step = prefetch_step});
     }
     weights = next;
   }

@@ -90,6 +90,7 @@ struct QuantTile {
                        const MatmulTile& tile, const std::byte* x, Vec (&sums)[T][2]) {
     constexpr int kFirst = kSplit ? 4 * kPart : 0;
     constexpr int64_t kSum = kSplit ? Row::kPartSums + 4 * kPart : Row::kSum;
+    constexpr int64_t kScaledSum = kSplit ? Row::kScaledPartSums + 4 * kPart : Row::kScaledSum;
     IntVec dots[T];
 #pragma GCC unroll 16
     for (int t = 0; t < T; ++t) {
@@ -103,12 +104,9 @@ struct QuantTile {
 #pragma GCC unroll 16
     for (int t = 0; t < T; ++t) {
       const std::byte* row = x + t * tile.x_stride;
-      const float x_scale = load_float(row + Row::kScale);
       Vec& sum = sums[t][half];
-      sum = v_fma(v_from_int(dots[t]), v_mul(scale, v_set1(x_scale)), sum);
-      if constexpr (kMins) {
-        sum = v_fma(v_set1(x_scale * static_cast<float>(load_int(row + kSum))), min, sum);
-      }
+      sum = v_fma(v_from_int(dots[t]), v_mul(scale, v_set1(load_float(row + Row::kScale))), sum);
+      if constexpr (kMins) sum = v_fma(v_set1(load_float(row + kScaledSum)), min, sum);
     }
   }
 
@@ -158,6 +156,7 @@ constexpr MatmulKernel quant_kernel() {
           .unit_bytes = kLayout.unit_bytes(),
           .x_unit_bytes = static_cast<int32_t>(kLayout.groups() * Q8Row<1>::kBytes),
           .max_tokens = kMaxTokens,
+          .token_step = kMaxTokens < 4 ? kMaxTokens : 4,
           .convert = convert_q8<1>,
           .tile = run_pieces<QuantTile<kLayout>, kMaxTokens>};
 }
