@@ -246,6 +246,10 @@ void bench_pack(Bench& bench, DType source, DType target) {
 
 int run(int argc, char** argv) {
   const std::string filter = argc > 1 ? argv[1] : "";
+  if (filter == "--probe") {
+    fmt::print("{:.1f} GB/s read\n", Probe(usable_cores()).gigabytes_per_second());
+    return 0;
+  }
   int32_t num_threads = usable_cores();
   if (argc > 2) std::from_chars(argv[2], argv[2] + std::strlen(argv[2]), num_threads);
   auto backend = cpu::make_cpu_backend(
@@ -278,7 +282,7 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace pagoda
 
-// Usage: kernel_bench [part of a row's name [threads]]
+// Usage: kernel_bench [part of a row's name [threads]], or kernel_bench --probe
 int main(int argc, char** argv) {
   return pagoda::run(argc, argv);
 }

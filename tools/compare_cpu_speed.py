@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Speed beside llama.cpp and ik_llama.cpp on this CPU: same GGUF files, same threads, in turns.
+
+usage: compare_cpu_speed.py --pagoda BINARY --probe KERNEL_BENCH --models FOLDER --peer NAME=FOLDER[,ARG...] ...
+                            [--pairs N] [--threads N] [--only PART] [--json FILE]
+
+A peer's folder holds llama-bench and llama-batched-bench; ARGs are added to both, as `-rtr,1` and `-rtr`
+(an ARG that begins with `bench:` or `batched:` goes to one of them). FOLDER of models holds *.gguf.
+
+One round of a work runs every engine once, in an order that rotates, with the read bandwidth probed before
+and after. The ratio of a round is Pagoda's rate through the best peer's of the same round; the table has the
+median of the rounds and its quartiles. Everything runs on this machine and ends by itself.
+"""
+import argparse
+import json
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+
+PREFILL_TOKENS = 512
+BATCH_PROMPT, BATCH_OUTPUT = 128, 64
+
+
+class Failed(Exception):
+    pass
+
+
+def run(command):
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Failed(f"{command[0]}: {error}") from None
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise Failed(f"{command[0]}: exit status {done.returncode}: {last}")
+    return done.stdout
+
+
+class Pagoda:
+    name = "Pagoda"
+
+    def __init__(self, binary, threads):
+        self.binary, self.threads = binary, threads
+
+    def measure(self, model, work):
+        out = run([self.binary, "bench", "offline", model, "--json", "--repeat", "1", "--threads", str(self.threads),
+                   "--prompt-tokens", str(work.prompt), "--output-tokens", str(work.output or 0),
+                   "--batch", str(work.batch)])
+        result = json.loads(out)["results"][0]
+        return result["decode" if work.output else "prefill"]["mean"]
+
+
+class Peer:
+    def __init__(self, spec, threads):
+        self.name, _, rest = spec.partition("=")
+        folder, *self.args = rest.split(",")
+        self.folder, self.threads = pathlib.Path(folder), threads
+
+    def args_for(self, tool):
+        return [arg.removeprefix(tool + ":") for arg in self.args
+                if ":" not in arg or arg.startswith(tool + ":")]
+
+    def measure(self, model, work):
+        threads = str(self.threads)
+        if work.batch == 1:
+            out = run([str(self.folder / "llama-bench"), "-m", model, "-t", threads, "-r", "1", "-o", "json",
+                       "-p", str(0 if work.output else work.prompt), "-n", str(work.output or 0),
+                       *self.args_for("bench")])
+            return json.loads(out[out.index("["):])[0]["avg_ts"]
+        context = work.batch * (work.prompt + work.output)
+        out = run([str(self.folder / "llama-batched-bench"), "-m", model, "-t", threads, "-c", str(context),
+                   "-b", "2048", "-ub", "512", "-npp", str(work.prompt), "-ntg", str(work.output),
+                   "-npl", str(work.batch), *self.args_for("batched")])
+        for line in out.splitlines():
+            # | PP | TG | B | N_KV | T_PP s | S_PP t/s | T_TG s | S_TG t/s | T s | S t/s |
+            cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+            if len(cells) == 10 and re.fullmatch(r"\d+", cells[0]):
+                return float(cells[7])
+        raise Failed(f"{self.name}: llama-batched-bench printed no row")
+
+
+class Work:
+    def __init__(self, name, prompt, output, batch):
+        self.name, self.prompt, self.output, self.batch = name, prompt, output, batch
+
+
+WORKS = [Work(f"prefill {PREFILL_TOKENS}", PREFILL_TOKENS, None, 1), Work("decode, 1 sequence", 16, BATCH_OUTPUT, 1),
+         *(Work(f"decode, {batch} sequences", BATCH_PROMPT, BATCH_OUTPUT, batch) for batch in (2, 4, 8, 16))]
+
+
+def probe(binary):
+    return float(run([binary, "--probe"]).split()[0])
+
+
+def quartiles(values):
+    if len(values) < 2:
+        return values * 3
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return [low, middle, high]
+
+
+def measure(engines, model, work, pairs, probe_binary):
+    """One row: rates by engine, ratios by round."""
+    rates = {engine.name: [] for engine in engines}
+    ratios, bandwidth = [], []
+    for i in range(pairs):
+        got = {}
+        bandwidth.append(probe(probe_binary))
+        for engine in engines[i % len(engines):] + engines[:i % len(engines)]:
+            got[engine.name] = engine.measure(str(model), work)
+        bandwidth.append(probe(probe_binary))
+        for name, rate in got.items():
+            rates[name].append(rate)
+        ratios.append(got["Pagoda"] / max(rate for name, rate in got.items() if name != "Pagoda"))
+    return {"model": model.stem, "work": work.name, "rates": rates, "ratios": ratios, "bandwidth": bandwidth}
+
+
+def print_row(row, names):
+    low, middle, high = quartiles(row["ratios"])
+    cells = [row["model"], row["work"], *(f"{statistics.median(row['rates'][name]):.1f}" for name in names),
+             f"**{middle:.2f}** ({low:.2f} to {high:.2f})", str(len(row["ratios"])),
+             f"{statistics.median(row['bandwidth']):.1f}"]
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pagoda", required=True)
+    parser.add_argument("--probe", required=True)
+    parser.add_argument("--models", required=True, type=pathlib.Path)
+    parser.add_argument("--peer", action="append", required=True)
+    parser.add_argument("--pairs", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", default="", help="works whose 'MODEL WORK' matches this regular expression")
+    parser.add_argument("--json", type=pathlib.Path)
+    options = parser.parse_args()
+    peers = [Peer(spec, options.threads) for spec in options.peer]
+    engines = [Pagoda(options.pagoda, options.threads), *peers]
+    names = [engine.name for engine in engines]
+    header = ["model", "work", *(f"{name} tok/s" for name in names), "ratio to the better peer (quartiles)", "rounds",
+              "read GB/s"]
+    print("| " + " | ".join(header) + " |\n|" + "---|" * len(header), flush=True)
+    rows, failed = [], False
+    for model in sorted(options.models.glob("*.gguf")):
+        for work in WORKS:
+            if not re.search(options.only, f"{model.stem} {work.name}"):
+                continue
+            try:
+                rows.append(measure(engines, model, work, options.pairs, options.probe))
+                print_row(rows[-1], names)
+            except Failed as error:
+                failed = True
+                print(f"{model.stem}, {work.name}: {error}", file=sys.stderr)
+            if options.json:
+                options.json.write_text(json.dumps(rows, indent=1))
+    return 1 if failed or not rows else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
