@@ -18,6 +18,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 
 PREFILL_TOKENS = 512
 BATCH_PROMPT, BATCH_OUTPUT = 128, 64
@@ -27,22 +28,23 @@ class Failed(Exception):
     pass
 
 
-def run(command):
+def run(command, with_errors=False):
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+        # Elsewhere: ik_llama.cpp writes a log into the folder it is started in.
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1800, cwd=tempfile.gettempdir())
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Failed(f"{command[0]}: {error}") from None
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise Failed(f"{command[0]}: exit status {done.returncode}: {last}")
-    return done.stdout
+    return done.stdout + (done.stderr if with_errors else "")
 
 
 class Pagoda:
     name = "Pagoda"
 
     def __init__(self, binary, threads):
-        self.binary, self.threads = binary, threads
+        self.binary, self.threads = str(pathlib.Path(binary).resolve()), threads
 
     def measure(self, model, work):
         out = run([self.binary, "bench", "offline", model, "--json", "--repeat", "1", "--threads", str(self.threads),
@@ -56,7 +58,7 @@ class Peer:
     def __init__(self, spec, threads):
         self.name, _, rest = spec.partition("=")
         folder, *self.args = rest.split(",")
-        self.folder, self.threads = pathlib.Path(folder), threads
+        self.folder, self.threads = pathlib.Path(folder).resolve(), threads
 
     def args_for(self, tool):
         return [arg.removeprefix(tool + ":") for arg in self.args
@@ -69,10 +71,10 @@ class Peer:
                        "-p", str(0 if work.output else work.prompt), "-n", str(work.output or 0),
                        *self.args_for("bench")])
             return json.loads(out[out.index("["):])[0]["avg_ts"]
-        context = work.batch * (work.prompt + work.output)
+        context = work.batch * (work.prompt + work.output) + 64
         out = run([str(self.folder / "llama-batched-bench"), "-m", model, "-t", threads, "-c", str(context),
                    "-b", "2048", "-ub", "512", "-npp", str(work.prompt), "-ntg", str(work.output),
-                   "-npl", str(work.batch), *self.args_for("batched")])
+                   "-npl", str(work.batch), *self.args_for("batched")], with_errors=True)
         for line in out.splitlines():
             # | PP | TG | B | N_KV | T_PP s | S_PP t/s | T_TG s | S_TG t/s | T s | S t/s |
             cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
@@ -91,7 +93,7 @@ WORKS = [Work(f"prefill {PREFILL_TOKENS}", PREFILL_TOKENS, None, 1), Work("decod
 
 
 def probe(binary):
-    return float(run([binary, "--probe"]).split()[0])
+    return float(run([str(pathlib.Path(binary).resolve()), "--probe"]).split()[0])
 
 
 def quartiles(values):
@@ -143,7 +145,7 @@ def main():
               "read GB/s"]
     print("| " + " | ".join(header) + " |\n|" + "---|" * len(header), flush=True)
     rows, failed = [], False
-    for model in sorted(options.models.glob("*.gguf")):
+    for model in sorted(options.models.resolve().glob("*.gguf")):
         for work in WORKS:
             if not re.search(options.only, f"{model.stem} {work.name}"):
                 continue
