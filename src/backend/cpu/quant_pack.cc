@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstring>
 
 #include "base/check.h"
@@ -15,9 +16,9 @@ constexpr int kGroupElements = 32;
 
 // One block of any format: quants one a byte, and its scales as bits.
 struct UnitRow {
-  uint8_t quants[256];
-  uint16_t scale = 0;  // d: f16, or bf16 for MXFP4
-  uint16_t min = 0;    // m or dmin
+  uint8_t quants[256];  // not set where PackFormat::words gives them
+  uint16_t scale = 0;   // d: f16, or bf16 for MXFP4
+  uint16_t min = 0;     // m or dmin
   // Of each group of 32, or of each 16: sc, and m with mins. Signed ones as bytes.
   uint8_t scales[16] = {};
   uint8_t mins[16] = {};
@@ -26,7 +27,7 @@ struct UnitRow {
 template <typename Block>
 void read_simple(const std::byte* from, UnitRow& row) {
   const auto block = load_block<Block>(from);
-  unpack_quants(block, row.quants);
+  if constexpr (requires { block.high; }) unpack_quants(block, row.quants);
   row.scale = block.scale;
   if constexpr (requires { block.min; }) row.min = block.min;
 }
@@ -34,7 +35,7 @@ void read_simple(const std::byte* from, UnitRow& row) {
 template <typename Block>
 void read_k(const std::byte* from, UnitRow& row) {
   const auto block = load_block<Block>(from);
-  unpack_quants(block, row.quants);
+  if constexpr (requires { block.high; }) unpack_quants(block, row.quants);
   row.scale = block.scale;
   row.min = block.min;
   unpack_scales(block.scales, row.scales, row.mins);
@@ -70,27 +71,54 @@ void read_q6_k(const std::byte* from, UnitRow& row) {
 // All scales are powers of two from 2^-128 on, which bf16 holds exactly.
 void read_mxfp4(const std::byte* from, UnitRow& row) {
   const auto block = load_block<BlockMXFP4>(from);
-  unpack_quants(block, row.quants);
   row.scale = float_to_bf16(mxfp4_scale(block.exponent));
+}
+
+uint32_t load32(const uint8_t* from) {
+  uint32_t value = 0;
+  std::memcpy(&value, from, sizeof(value));
+  return value;
+}
+
+// Low halves of 32 elements are the four words of the nibble plane already.
+template <typename Block>
+void simple_words(const std::byte* from, int, uint32_t (&words)[4]) {
+  const auto block = load_block<Block>(from);
+  std::memcpy(words, block.low, sizeof(words));
+}
+
+// Each 32 bytes hold one group below and the next above.
+void q4_k_words(const std::byte* from, int group, uint32_t (&words)[4]) {
+  uint8_t low[32];
+  std::memcpy(low, from + offsetof(BlockQ4_K, low) + group / 2 * 32, sizeof(low));
+  const int shift = group % 2 * 4;
+  for (int v = 0; v < 4; ++v) {
+    const uint32_t first = load32(low + 4 * v) >> shift & 0x0f0f0f0fU;
+    const uint32_t second = load32(low + 16 + 4 * v) >> shift & 0x0f0f0f0fU;
+    words[v] = first | second << 4;
+  }
 }
 
 struct PackFormat {
   DType dtype;
   QuantLayout layout;
   void (*read)(const std::byte* from, UnitRow& row);
+  // The four words of a group's nibble plane, for formats of nibbles alone; null for the others,
+  // whose quants read() gives.
+  void (*words)(const std::byte* from, int group, uint32_t (&words)[4]) = nullptr;
 };
 
 constexpr PackFormat kPackFormats[] = {
-    {DType::kQ4_0, kQ4_0Layout, read_simple<BlockQ4_0>},
-    {DType::kQ4_1, kQ4_1Layout, read_simple<BlockQ4_1>},
+    {DType::kQ4_0, kQ4_0Layout, read_simple<BlockQ4_0>, simple_words<BlockQ4_0>},
+    {DType::kQ4_1, kQ4_1Layout, read_simple<BlockQ4_1>, simple_words<BlockQ4_1>},
     {DType::kQ5_0, kQ5_0Layout, read_simple<BlockQ5_0>},
     {DType::kQ5_1, kQ5_1Layout, read_simple<BlockQ5_1>},
     {DType::kQ2_K, kQ2_KLayout, read_q2_k},
     {DType::kQ3_K, kQ3_KLayout, read_q3_k},
-    {DType::kQ4_K, kQ4_KLayout, read_k<BlockQ4_K>},
+    {DType::kQ4_K, kQ4_KLayout, read_k<BlockQ4_K>, q4_k_words},
     {DType::kQ5_K, kQ5_KLayout, read_k<BlockQ5_K>},
     {DType::kQ6_K, kQ6_KLayout, read_q6_k},
-    {DType::kMXFP4, kMxfp4Layout, read_mxfp4},
+    {DType::kMXFP4, kMxfp4Layout, read_mxfp4, simple_words<BlockMXFP4>},
 };
 
 const PackFormat* find(DType dtype) {
@@ -117,6 +145,11 @@ struct BitPlaces {
 BitPlaces bit_places(const QuantLayout& layout) {
   const int high = layout.nibbles ? 4 : 0;
   return {high, high + (layout.pairs ? 2 : 0)};
+}
+
+void place_words(const uint32_t (&words)[4], int64_t lane, std::byte* group) {
+  std::byte* to = group + lane / 16 * 256 + lane % 16 * 4;
+  for (int v = 0; v < 4; ++v) std::memcpy(to + v * 64, &words[v], sizeof(words[v]));
 }
 
 // Four quants, those of a step, in one word.
@@ -248,7 +281,13 @@ void place_blocks(DType dtype, const std::byte* blocks, int64_t num_blocks, int6
     }
     std::byte* group = units + layout.header_bytes();
     for (int i = 0; i < layout.groups(); ++i, group += layout.group_bytes()) {
-      place_quants(layout, row.quants + i * kGroupElements, lane, group);
+      if (format->words != nullptr) {
+        uint32_t words[4];
+        format->words(blocks + block * block_bytes, i, words);
+        place_words(words, lane, group);
+      } else {
+        place_quants(layout, row.quants + i * kGroupElements, lane, group);
+      }
       place_scales(layout, row, i, lane, group + layout.scales_at());
     }
   }
