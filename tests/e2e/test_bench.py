@@ -373,9 +373,10 @@ def test_a_closed_loop_hides_a_stall_and_intended_times_show_it(tmp_path):
         _, open_loop = results_of(tmp_path, "--base-url", server.url, "--rate", 15, "--arrival", "constant", "-c", 1,
                                   "-n", 120, "--output-tokens", 4)
     closed, open_loop = closed["runs"][0]["metrics"], open_loop["runs"][0]["metrics"]
-    assert closed["ttft_s"]["max"] > 1.5, "the stall was there"
+    # Of whole requests: the one that meets the stall may wait for its first token or for a later one.
+    assert closed["e2el_s"]["max"] > 1.5, "the stall was there"
     # Ratios, as a busy machine makes all of them longer.
-    assert closed["ttft_s"]["p90"] < 0.7 * closed["ttft_s"]["max"], "and one request in hundreds met it"
+    assert closed["e2el_s"]["p90"] < 0.7 * closed["e2el_s"]["max"], "and one request in hundreds met it"
     assert open_loop["ttft_s"]["p90"] < 0.7 * open_loop["ttft_from_intended_s"]["max"]
     assert open_loop["ttft_from_intended_s"]["p90"] > 0.7, "but those that were due meanwhile waited too"
 
