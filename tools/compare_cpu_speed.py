@@ -61,8 +61,8 @@ class Peer:
         self.folder, self.threads = pathlib.Path(folder).resolve(), threads
 
     def args_for(self, tool):
-        return [arg.removeprefix(tool + ":") for arg in self.args
-                if ":" not in arg or arg.startswith(tool + ":")]
+        other = "batched:" if tool == "bench" else "bench:"
+        return [arg.removeprefix(tool + ":") for arg in self.args if not arg.startswith(other)]
 
     def measure(self, model, work):
         threads = str(self.threads)

@@ -43,14 +43,16 @@ struct MatmulKernel {
   int32_t unit_bytes;     // of one panel's weights
   int32_t x_unit_bytes;   // of one converted row of x
   int32_t max_tokens;     // as many as keep all sums in registers
-  int32_t token_step;     // numbers of tokens that are not multiples of it take several passes
+  bool any_tokens;        // `tile` takes any number up to that in one pass; else powers of two
   // Converts `num_elements` of a row of x; the last unit is filled up with zeros.
   void (*convert)(const float* x, int64_t num_elements, std::byte* out);
   void (*tile)(const MatmulTile& tile);
-  // Takes any number of tokens at once and gives the bits of `tile`; null: there is none.
+  // Takes any number of tokens at once, from wide_tokens on; null: there is none. Gives the bits of
+  // `tile`, unless it takes a single token too: then nothing else computes this format. Where its
+  // sums are grouped along k, wide_units is a multiple of the group.
   void (*wide)(const MatmulTile& tile) = nullptr;
-  int32_t wide_tokens = 0;  // from how many tokens on `wide` is the faster
-  int32_t wide_units = 0;   // units that it likes to get in one call
+  int32_t wide_tokens = 0;
+  int32_t wide_units = 0;  // of one call
 };
 
 // The block formats as packed by quant_layout.h.

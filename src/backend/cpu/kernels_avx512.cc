@@ -183,7 +183,7 @@ struct Bf16DotTile {
     const std::byte* w = tile.weights;
     const std::byte* x = tile.x;
     for (int64_t unit = 0; unit < tile.num_units; ++unit, w += 128, x += 4) {
-      prefetch_line(tile.prefetch + unit * tile.prefetch_step);
+      prefetch_step(tile, unit);
       const auto low = reinterpret_cast<__m512bh>(_mm512_load_si512(w));
       const auto high = reinterpret_cast<__m512bh>(_mm512_load_si512(w + 64));
 #pragma GCC unroll 16
@@ -263,21 +263,21 @@ constexpr CpuKernels avx512_kernels() {
               .unit_bytes = 128,
               .x_unit_bytes = 4,
               .max_tokens = 8,
-              .token_step = 1,
+              .any_tokens = true,
               .convert = convert_f32,
               .tile = run_tile<F32Tile, 8>},
       .bf16 = {.unit_elements = 2,
                .unit_bytes = 128,
                .x_unit_bytes = 4,
                .max_tokens = 8,
-               .token_step = 1,
+               .any_tokens = true,
                .convert = convert_bf16,
                .tile = run_tile<Bf16DotTile, 8>},
       .q8 = {.unit_elements = 32,
              .unit_bytes = kQ8GroupBytes,
              .x_unit_bytes = Q8Row<1>::kBytes,
              .max_tokens = kQ8Tokens,
-             .token_step = 1,
+             .any_tokens = true,
              .convert = convert_q8<1>,
              .tile = run_tile<Q8DotTile, kQ8Tokens>},
       .quant = quant_kernels<kQuantTokens>(),
@@ -319,7 +319,7 @@ constexpr void use_amx(MatmulKernel& kernel) {
 constexpr void use_amx(CpuKernels& kernels) {
   kernels.bf16.wide = AmxBf16Tile::run;
   kernels.bf16.wide_tokens = 1;
-  kernels.bf16.wide_units = 256;
+  kernels.bf16.wide_units = 16 * AmxBf16Tile::kStepPairs;
   use_amx<AmxQ8Source, run_tile<Q8DotTile, kQ8Tokens>, kQ8Tokens>(kernels.q8);
   use_amx<kQ4_0Layout>(kernels.quant.q4_0);
   use_amx<kQ4_1Layout>(kernels.quant.q4_1);

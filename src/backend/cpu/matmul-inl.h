@@ -42,8 +42,7 @@ inline int32_t load_int(const std::byte* from) {
   return value;
 }
 
-// Into the second level: the first is full of the block at hand. Where a unit's step is at most a
-// line, one request a unit covers it.
+// Into the second level: the first is full of the block at hand.
 inline void prefetch_line(const std::byte* from) {
   __builtin_prefetch(from, 0, 2);
 }
@@ -61,7 +60,7 @@ struct F32Tile {
     const auto* w = reinterpret_cast<const float*>(tile.weights);
     const std::byte* x = tile.x;
     for (int64_t k = 0; k < tile.num_units; ++k, w += kPanelRows, x += 4) {
-      prefetch_line(tile.prefetch + k * tile.prefetch_step);
+      prefetch_step(tile, k);
       const Vec low = v_load(w);
       const Vec high = v_load(w + kLanes);
 #pragma GCC unroll 16

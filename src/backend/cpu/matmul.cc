@@ -12,9 +12,9 @@ namespace {
 // Weights of one block along k: half of a 32 KiB first-level cache, so that they stay there while
 // all token tiles pass.
 constexpr int64_t kBlockBytes = 16 << 10;
-// How far ahead of a single pass through a panel its weights are asked for, in bytes: some 100 ns
-// of the bandwidth of a core, which the hardware's own reading ahead does not reach where it stops
-// at pages of 4 KiB or where each byte costs many instructions.
+// How far ahead of a single pass through a panel its weights are asked for: more than a core takes
+// in while it waits for memory. Where each byte costs many instructions, it would look ahead some
+// 40 lines only.
 constexpr int64_t kAheadBytes = 8 << 10;
 
 // How x is laid out and walked: [block of k][token][units of the block].
@@ -66,18 +66,18 @@ void convert_token(const Blocking& b, const float* row, int64_t token, std::byte
   }
 }
 
-// Sums of one panel for all tokens, into sums [T, 32]. Tiles are as even as the kernel's step lets
-// them be: 13 tokens are 7 and 6, not 12 and 1; with a step of 4, 8 and 5. With several tiles, each
-// asks for its share of the block after this one, so that memory and arithmetic work at the same
-// time.
+// Sums of one panel for all tokens, into sums [T, 32]. Tiles are as even as can be where the kernel
+// takes any number of tokens: 13 are 7 and 6, not 12 and 1. With several tiles, each asks for its
+// share of the block after this one, so that memory and arithmetic work at the same time.
 void run_panel(const Blocking& b, const std::byte* weights, const std::byte* x, float* sums,
                int64_t sums_stride) {
   const int64_t num_tiles =
       b.wide ? 1 : (b.num_tokens + b.kernel.max_tokens - 1) / b.kernel.max_tokens;
   const auto run = b.wide ? b.kernel.wide : b.kernel.tile;
+  const bool even = b.wide || b.kernel.any_tokens;
   const auto tile_begin = [&](int64_t tile) {
-    const int64_t step = b.kernel.token_step;
-    return std::min((b.num_tokens * tile / num_tiles + step - 1) / step * step, b.num_tokens);
+    return even ? b.num_tokens * tile / num_tiles
+                : std::min(tile * b.kernel.max_tokens, b.num_tokens);
   };
   for (int64_t block = 0; block < b.num_blocks(); ++block) {
     const int64_t num_units = b.units_in(block);

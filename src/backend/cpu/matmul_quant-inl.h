@@ -156,7 +156,7 @@ constexpr MatmulKernel quant_kernel() {
           .unit_bytes = kLayout.unit_bytes(),
           .x_unit_bytes = static_cast<int32_t>(kLayout.groups() * Q8Row<1>::kBytes),
           .max_tokens = kMaxTokens,
-          .token_step = kMaxTokens < 4 ? kMaxTokens : 4,
+          .any_tokens = false,
           .convert = convert_q8<1>,
           .tile = run_pieces<QuantTile<kLayout>, kMaxTokens>};
 }

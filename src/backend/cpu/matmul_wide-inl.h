@@ -11,7 +11,7 @@ struct Bf16Tile {
     const std::byte* w = tile.weights;
     const std::byte* x = tile.x;
     for (int64_t unit = 0; unit < tile.num_units; ++unit, w += 4 * kPanelRows, x += 8) {
-      prefetch_line(tile.prefetch + unit * tile.prefetch_step);
+      prefetch_step(tile, unit);
       for (int half = 0; half < 2; ++half) {
         Vec even;
         Vec odd;
