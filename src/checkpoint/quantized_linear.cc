@@ -15,8 +15,7 @@ namespace {
 constexpr int64_t kBlock = 32;     // elements of a block of q4_0, q4_1 and q8_0
 constexpr int64_t kTileRows = 16;  // rows decoded together: a cache line of words along Out
 
-// Bit position of output j within a word of AWQ: nibble i holds output kAwqOrder[i].
-constexpr std::array<int32_t, 8> kAwqOrder = {0, 2, 4, 6, 1, 3, 5, 7};
+// Where output j lies within a word of AWQ, whose nibbles hold outputs 0, 2, 4, 6, 1, 3, 5, 7.
 constexpr std::array<int32_t, 8> kAwqNibble = {0, 4, 1, 5, 2, 6, 3, 7};
 
 template <typename T>
