@@ -28,6 +28,9 @@ struct BenchOfflineOptions {
 //  - decode (tg): the time that as many sequences, whose prompts are all computed, take for
 //    output_tokens tokens each; tokens of all by that time. Greedy.
 //
+// What a model with random weights says is easily guessed, so nothing is guessed unless
+// engine.replay says what the sequences are to go on with.
+//
 // Both in tokens a second, mean and sample standard deviation over `repeat` runs. kInvalidArgument
 // for counts out of range and for batches that the context or the cache cannot hold.
 Result<void> bench_offline(const BenchOfflineOptions& options);

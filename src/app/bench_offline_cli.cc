@@ -54,10 +54,20 @@ Command add_bench_offline(CLI::App& bench) {
   app->add_option("--repeat", options->repeat, "measurements of each, after a warm-up [3]")
       ->check(number_in(1, 1000))
       ->group(group);
+  const auto replay = std::make_shared<std::string>();
+  app->add_option("--replay", *replay,
+                  "what sequences go on with, whatever the model chooses: their prompt again "
+                  "(repeat), or words at random (words); with it tokens are guessed as by serve")
+      ->check(CLI::IsMember({"repeat", "words"}))
+      ->type_name("TEXT")
+      ->group(group);
   app->add_flag("--json", options->as_json, "print JSON")->group(group);
   const auto flags = std::make_shared<FlagParser>(*app, engine_flags(options->engine), false);
-  return {app, [options, batches, flags]() -> Result<void> {
+  return {app, [options, batches, replay, flags]() -> Result<void> {
             RETURN_IF_ERROR(flags->apply());
+            if (!replay->empty()) {
+              options->engine.replay = *replay == "repeat" ? Replay::kRepeat : Replay::kWords;
+            }
             if (!batches->empty()) {
               ASSIGN_OR_RETURN(options->batches, parse_batches(*batches));
             }

@@ -143,15 +143,18 @@ class OfflineBench {
   int64_t max_tokens(int32_t batch) const {
     const int64_t prompts = int64_t{batch} * options_.prompt_tokens;
     const int64_t room = std::max(1, limits_.max_num_batched_tokens - batch + 1);
-    // With jitter the simulated ones do not even start together.
-    const int64_t spread = options_.engine.simulation ? options_.output_tokens : 0;
+    // With jitter the simulated ones do not even start together, and of some more is guessed.
+    const bool uneven = options_.engine.simulation || options_.engine.replay;
+    const int64_t spread = uneven ? options_.output_tokens : 0;
     return options_.output_tokens + spread + (prompts + room - 1) / room + 2;
   }
   int64_t longest(int32_t batch) const { return options_.prompt_tokens + max_tokens(batch); }
 
   Request make_request(int64_t num_output_tokens) {
     Request request;
-    const int32_t vocab_size = built_.engine->config().vocab_size;
+    const int32_t vocab_size = options_.engine.replay == Replay::kWords
+                                   ? kNumReplayWords
+                                   : built_.engine->config().vocab_size;
     for (int32_t i = 0; i < options_.prompt_tokens; ++i) {
       request.prompt_token_ids.push_back(
           static_cast<TokenId>(random_() % static_cast<uint32_t>(vocab_size)));
@@ -283,6 +286,7 @@ Result<void> bench_offline(const BenchOfflineOptions& given) {
   EngineOptions& engine = options.engine;
   engine.enable_prefix_caching = false;
   engine.prefix_cache_dir.clear();
+  if (!engine.replay) engine.num_speculative_tokens = 0;
   engine.max_num_queued_requests = std::max(engine.max_num_queued_requests, 2 * largest);
   engine.max_num_queued_tokens =
       std::max(engine.max_num_queued_tokens, 2 * int64_t{largest} * options.prompt_tokens);

@@ -253,6 +253,9 @@ Result<CachePlan> add_model(const EngineOptions& options, const Checkpoint& chec
   }
   ASSIGN_OR_RETURN(built.runner, load_runner(checkpoint, config, options, decided, *built.backend,
                                              clock, progress));
+  if (options.replay) {
+    built.runner = std::make_unique<ReplayRunner>(std::move(built.runner), *options.replay);
+  }
   clock.done("cache and working memory");
   return decided.plan;
 }

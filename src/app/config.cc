@@ -246,6 +246,11 @@ std::vector<Flag> cache_flags(EngineOptions& o) {
       {"max-num-batched-tokens", "N", kCacheGroup,
        "tokens computed in one step; also the size of a prefill chunk", "512; simulated: 1048576",
        false, integer_setter("max-num-batched-tokens", o.max_num_batched_tokens, 1, 1 << 20)},
+      {"num-speculative-tokens", "N", kCacheGroup,
+       "guesses at the next tokens, from earlier in the text, that a step computes along; the "
+       "output is the same with any number; 0: none",
+       std::to_string(o.num_speculative_tokens), false,
+       integer_setter("num-speculative-tokens", o.num_speculative_tokens, 0, 64)},
       {"max-num-queued-requests", "N", kCacheGroup, "requests waiting; more get 429",
        std::to_string(o.max_num_queued_requests), false,
        integer_setter("max-num-queued-requests", o.max_num_queued_requests, 1, 1'000'000)},
@@ -430,6 +435,7 @@ StepLimits step_limits_of(const EngineOptions& options) {
   limits.max_num_seqs = options.max_num_seqs.value_or(simulated ? 8192 : 64);
   limits.max_num_batched_tokens = std::max(
       options.max_num_batched_tokens.value_or(simulated ? 1 << 20 : 512), limits.max_num_seqs);
+  limits.max_num_draft_tokens = simulated ? 0 : options.num_speculative_tokens;
   return limits;
 }
 

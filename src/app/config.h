@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "core/step.h"
+#include "runner/replay_runner.h"
 #include "runner/simulation.h"
 #include "server/server.h"
 #include "tensor/dtype.h"
@@ -21,6 +22,7 @@ struct EngineOptions {
   std::string model;  // a Hugging Face folder or ORG/NAME; empty: the built-in demo model
   std::optional<int32_t>
       max_model_len;                    // tokens; unset: what the model allows and the memory holds
+  int32_t num_speculative_tokens = 7;   // drafts in one step; 0: none; simulated: none
   std::optional<int32_t> max_num_seqs;  // in one step; unset: 64, simulated 8192
   std::optional<int32_t> max_num_batched_tokens;  // in one step; unset: 512, simulated 1048576
   int32_t block_size = 16;                        // tokens a cache block
@@ -43,6 +45,7 @@ struct EngineOptions {
   int64_t prefix_cache_disk_bytes = int64_t{10} * 1000 * 1000 * 1000;
   std::string trace_file;                // empty: none
   std::optional<Simulation> simulation;  // in place of the model's weights
+  std::optional<Replay> replay;          // in place of what the model chooses; for benchmarks
   int32_t num_tenants = 1;               // filled by serve: one for each API key
   int64_t http_bytes = 0;  // filled by serve: most that all request bodies and their parsing take
 };

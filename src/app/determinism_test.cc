@@ -230,6 +230,7 @@ std::vector<Request> all_kinds(int32_t vocab_size, size_t longest) {
 struct Circumstances {
   int32_t max_num_batched_tokens = 512;
   int32_t num_blocks = kManyBlocks;
+  int32_t max_num_draft_tokens = 0;
 };
 
 // One model in one format, with a runner for each cache format.
@@ -241,7 +242,9 @@ class Deployment {
 
   void use_cache(DType kv_dtype) {
     runner_ = EagerRunner::create(std::make_unique<BorrowedModel>(*model_), *backend_,
-                                  {.limits = {.max_num_batched_tokens = 512, .max_num_seqs = 8},
+                                  {.limits = {.max_num_batched_tokens = 512,
+                                              .max_num_seqs = 8,
+                                              .max_num_draft_tokens = 7},
                                    .num_blocks = kManyBlocks,
                                    .block_size = kBlockSize,
                                    .kv_dtype = kv_dtype})
@@ -251,7 +254,8 @@ class Deployment {
   LimitedRunner runner(const Circumstances& c) {
     return {*runner_,
             {.max_num_batched_tokens = c.max_num_batched_tokens,
-             .max_num_seqs = std::min(8, c.max_num_batched_tokens)},
+             .max_num_seqs = std::min(8, c.max_num_batched_tokens),
+             .max_num_draft_tokens = c.max_num_draft_tokens},
             c.num_blocks};
   }
   EngineConfig config() const {
@@ -362,6 +366,28 @@ void expect_same_when_preempted(Deployment& deployment, const Case& c, const Sco
   }
 }
 
+// Answers of two words, so that some of what is guessed from the text before is right and some is
+// not.
+void expect_same_with_drafts(Deployment& deployment, const std::string& name) {
+  const SamplingParams common = {
+      .max_tokens = 40, .allowed_token_ids = {5, 6}, .ignore_eos = true, .num_logprobs = 2};
+  SamplingParams greedy = common;
+  greedy.temperature = 0.0F;
+  SamplingParams drawn = common;
+  drawn.temperature = 1.0F;
+  drawn.frequency_penalty = 0.1F;
+  drawn.seed = 3;
+  const std::vector<Request> requests = {{.prompt_token_ids = {5, 6, 5, 6, 6}, .sampling = greedy},
+                                         {.prompt_token_ids = {6, 5, 5}, .sampling = drawn}};
+  const Answers want = run_alone(deployment, requests);
+  LimitedRunner runner = deployment.runner({.max_num_draft_tokens = 7});
+  Engine engine(runner, deployment.config());
+  expect_equal(run_together(engine, requests), want, name + ", with drafts");
+  const EngineStats stats = engine.stats();
+  EXPECT_GT(stats.num_accepted_draft_tokens, 0) << name;
+  EXPECT_GT(stats.num_draft_tokens, stats.num_accepted_draft_tokens) << name;
+}
+
 std::vector<std::string> fast_isas() {
   std::vector<std::string> names;
   for (const cpu::CpuKernels* kernels : cpu::supported_kernels()) {
@@ -395,6 +421,7 @@ void expect_determinism(const RandomModel& model, const ScopeOf& scope_of) {
           if (!first) continue;
           expect_same_from_cache(deployment, c);
           expect_same_when_preempted(deployment, c, scope);
+          expect_same_with_drafts(deployment, c.name);
         }
       }
       // Equality would say nothing if every request or token were the same.

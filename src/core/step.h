@@ -17,14 +17,15 @@ namespace pagoda {
 // valid until ModelRunner::execute() returns.
 struct ScheduledSequence {
   SequenceId id = 0;
-  std::span<const TokenId> token_ids;        // prompt and output so far
+  std::span<const TokenId> token_ids;        // prompt and output so far, and then drafts
   int32_t num_prompt_tokens = 0;             // leading tokens that are the client's prompt
   int32_t num_computed_tokens = 0;           // leading tokens whose K and V are cached
   int32_t num_scheduled_tokens = 0;          // tokens to compute in this step, >= 1
   std::span<const BlockId> block_table;      // covers computed + scheduled tokens
   const SamplingParams* sampling = nullptr;  // null: prompt chunk, nothing to sample yet
-  int32_t choice_index = 0;  // which of the request's n choices: part of the random counter
-  TimePoint not_before{};    // as its last SampledToken had it; zero in its first step
+  int32_t choice_index = 0;      // which of the request's n choices: part of the random counter
+  TimePoint not_before{};        // as its last SampledToken had it; zero in its first step
+  int32_t num_draft_tokens = 0;  // trailing token_ids that are guesses, all of them scheduled
 };
 
 // One step: at most StepLimits::max_num_batched_tokens tokens in at most max_num_seqs sequences.
@@ -55,10 +56,22 @@ struct SampledToken {
   TimePoint not_before{};
 };
 
-// In the order of SchedulerOutput::sequences, skipping those with sampling == nullptr.
+// In the order of SchedulerOutput::sequences, skipping those with sampling == nullptr. A sequence
+// without drafts has one token. One with drafts has the token that follows its output, and as long
+// as a token is the draft in its place, the one that follows that: 1 to 1 + num_draft_tokens
+// tokens, exactly those that it would get one by one. The drafts that are not among them count as
+// not computed; where a token that follows a draft cannot be chosen, it and all after it are left
+// out.
 struct ModelRunnerOutput {
   std::vector<SampledToken> tokens;
 };
+
+// The tokens of one sequence, which begin at `first`: those that follow each other with its id.
+inline std::span<SampledToken> tokens_of(SequenceId id, ModelRunnerOutput& output, size_t first) {
+  size_t end = first;
+  while (end < output.tokens.size() && output.tokens[end].sequence_id == id) ++end;
+  return std::span(output.tokens).subspan(first, end - first);
+}
 
 // The paged cache as the engine sees it: a number of blocks.
 struct KvCacheSpec {
@@ -71,6 +84,9 @@ struct KvCacheSpec {
 struct StepLimits {
   int32_t max_num_batched_tokens = 0;
   int32_t max_num_seqs = 0;
+  // Drafts in all; with them, at most 1 + that many tokens of sequences that decode: as many as
+  // take hardly longer than one. 0: the runner takes none.
+  int32_t max_num_draft_tokens = 0;
 };
 
 }  // namespace pagoda

@@ -286,6 +286,11 @@ void Engine::note_done(const ScheduledStep& step, TimePoint begin, bool failed) 
         counted_.num_cached_prompt_tokens);
   count(metrics_.recomputed_tokens_total, totals.num_recomputed_tokens,
         counted_.num_recomputed_tokens);
+  count(metrics_.spec_decode_num_drafts_total, totals.num_drafts, counted_.num_drafts);
+  count(metrics_.spec_decode_num_draft_tokens_total, totals.num_draft_tokens,
+        counted_.num_draft_tokens);
+  count(metrics_.spec_decode_num_accepted_tokens_total, totals.num_accepted_draft_tokens,
+        counted_.num_accepted_draft_tokens);
   counted_ = totals;
   if (config_.trace == nullptr) return;
   config_.trace->span("step", begin, end,
@@ -316,39 +321,53 @@ Result<ModelRunnerOutput> Engine::execute(const SchedulerOutput& step) {
   return result;
 }
 
-Result<void> Engine::check_output(const SchedulerOutput& step,
-                                  const ModelRunnerOutput& output) const {
-  size_t num_tokens = 0;
+Result<void> Engine::check_output(const SchedulerOutput& step, ModelRunnerOutput& output) const {
+  size_t next_token = 0;
   for (const ScheduledSequence& s : step.sequences) {
     if (s.sampling == nullptr) continue;
-    if (num_tokens == output.tokens.size()) {
-      return internal_error(fmt::format("the runner gave no token for sequence {}", s.id));
+    const std::span<const SampledToken> tokens = tokens_of(s.id, output, next_token);
+    next_token += tokens.size();
+    if (tokens.empty() || tokens.size() > 1 + static_cast<size_t>(s.num_draft_tokens)) {
+      return internal_error(fmt::format("the runner gave {} tokens for sequence {} with {} drafts",
+                                        tokens.size(), s.id, s.num_draft_tokens));
     }
-    const SampledToken& token = output.tokens[num_tokens++];
-    const bool in_vocabulary = token.token >= 0 && token.token < config_.vocab_size;
-    if (token.sequence_id != s.id || (!token.error && !token.deferred && !in_vocabulary)) {
-      return internal_error(fmt::format("the runner gave token {} for sequence {} in place of {}",
-                                        token.token, token.sequence_id, s.id));
+    const std::span<const TokenId> drafts =
+        s.token_ids.last(static_cast<size_t>(s.num_draft_tokens));
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      const SampledToken& token = tokens[i];
+      const bool in_vocabulary = token.token >= 0 && token.token < config_.vocab_size;
+      if (!token.error && !token.deferred && !in_vocabulary) {
+        return internal_error(
+            fmt::format("the runner gave token {} for sequence {}", token.token, s.id));
+      }
+      const bool goes_on = i + 1 < tokens.size();
+      if (goes_on && (token.error || token.deferred || token.token != drafts[i])) {
+        return internal_error(
+            fmt::format("the runner went on behind a wrong draft of sequence {}", s.id));
+      }
     }
   }
-  if (num_tokens != output.tokens.size()) {
-    return internal_error(fmt::format("the runner gave {} tokens, {} were asked for",
-                                      output.tokens.size(), num_tokens));
+  if (next_token != output.tokens.size()) {
+    return internal_error(fmt::format("the runner gave {} tokens, {} of them were asked for",
+                                      output.tokens.size(), next_token));
   }
   return {};
 }
 
-void Engine::fail_sequences(const ScheduledStep& step, const ModelRunnerOutput& output) {
+void Engine::fail_sequences(const ScheduledStep& step, ModelRunnerOutput& output) {
   size_t next_token = 0;
   for (size_t i = 0; i < step.output.sequences.size(); ++i) {
-    if (step.output.sequences[i].sampling == nullptr) continue;
-    const SampledToken& token = output.tokens[next_token++];
-    if (!token.error) continue;
+    const ScheduledSequence& s = step.output.sequences[i];
+    if (s.sampling == nullptr) continue;
+    const std::span<SampledToken> tokens = tokens_of(s.id, output, next_token);
+    next_token += tokens.size();
+    const std::optional<Error>& error = tokens.front().error;
+    if (!error) continue;
     const auto found = requests_.find(step.request_ids[i]);
     if (found == requests_.end()) continue;
     log_error(fmt::format("sampling_failed request={} error=\"{}\"", step.request_ids[i],
-                          token.error->message));
-    end_request(*found->second, FinishReason::kError, token.error);
+                          error->message));
+    end_request(*found->second, FinishReason::kError, error);
   }
 }
 
@@ -453,6 +472,8 @@ EngineStats Engine::stats() const {
   stats.num_prompt_tokens = scheduler_.totals().num_prompt_tokens;
   stats.num_cached_prompt_tokens = scheduler_.totals().num_cached_prompt_tokens;
   stats.num_recomputed_tokens = scheduler_.totals().num_recomputed_tokens;
+  stats.num_draft_tokens = scheduler_.totals().num_draft_tokens;
+  stats.num_accepted_draft_tokens = scheduler_.totals().num_accepted_draft_tokens;
   return stats;
 }
 

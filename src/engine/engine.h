@@ -93,10 +93,10 @@ class Engine {
   void note_done(const ScheduledStep& step, TimePoint begin, bool failed);
   void leave_queue(RequestState& state);
   Result<ModelRunnerOutput> execute(const SchedulerOutput& step);
-  Result<void> check_output(const SchedulerOutput& step, const ModelRunnerOutput& output) const;
+  Result<void> check_output(const SchedulerOutput& step, ModelRunnerOutput& output) const;
   void deliver(const ScheduledStep& step, ModelRunnerOutput output);
   // Ends the requests whose token could not be chosen; the step goes on for the others.
-  void fail_sequences(const ScheduledStep& step, const ModelRunnerOutput& output);
+  void fail_sequences(const ScheduledStep& step, ModelRunnerOutput& output);
   void fail(const ScheduledStep& step, const Error& error);
   void add_token(RequestState& state, SequenceNews news, TimePoint now);
   void end_choice(RequestState& state, int32_t choice_index, FinishReason reason);

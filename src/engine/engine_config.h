@@ -38,8 +38,10 @@ struct EngineStats {
   int64_t num_steps = 0;
   int64_t num_preemptions = 0;
   int64_t num_prompt_tokens = 0;  // computed; those computed again after a preemption not counted
-  int64_t num_cached_prompt_tokens = 0;  // not computed because the cache had them
-  int64_t num_recomputed_tokens = 0;     // computed again after a preemption
+  int64_t num_cached_prompt_tokens = 0;   // not computed because the cache had them
+  int64_t num_recomputed_tokens = 0;      // computed again after a preemption
+  int64_t num_draft_tokens = 0;           // guesses computed along
+  int64_t num_accepted_draft_tokens = 0;  // which were right
   int64_t num_generation_tokens = 0;
   int64_t num_accepted_requests = 0;
   int64_t num_finished_requests = 0;  // final outputs posted; equals accepted when idle

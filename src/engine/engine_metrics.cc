@@ -60,6 +60,12 @@ EngineMetrics::EngineMetrics(MetricsRegistry* registry, const std::string& model
       counter("vllm:prefix_cache_hits_total", "Prefix cache hits, in cached tokens.");
   recomputed_tokens_total =
       counter("pagoda:recomputed_tokens_total", "Tokens computed again after a preemption.");
+  spec_decode_num_drafts_total =
+      counter("vllm:spec_decode_num_drafts_total", "Number of spec decoding drafts.");
+  spec_decode_num_draft_tokens_total =
+      counter("vllm:spec_decode_num_draft_tokens_total", "Number of draft tokens.");
+  spec_decode_num_accepted_tokens_total =
+      counter("vllm:spec_decode_num_accepted_tokens_total", "Number of accepted tokens.");
   requests_expired_total =
       counter("pagoda:requests_expired_total", "Requests that waited longer than max-queue-time.");
   steps_failed_total = counter("pagoda:steps_failed_total", "Engine steps that failed.");

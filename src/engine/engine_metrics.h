@@ -29,7 +29,11 @@ struct EngineMetrics {
   Counter prefix_cache_queries_total;  // prompt tokens looked for in the prefix cache
   Counter prefix_cache_hits_total;     // those of them found
   Counter recomputed_tokens_total;     // computed again after a preemption
-  Counter requests_expired_total;      // ended by max_queue_time
+  // Prompt lookup: steps of a sequence that had draft tokens, those tokens, and the right ones.
+  Counter spec_decode_num_drafts_total;
+  Counter spec_decode_num_draft_tokens_total;
+  Counter spec_decode_num_accepted_tokens_total;
+  Counter requests_expired_total;  // ended by max_queue_time
   Counter steps_failed_total;
   Counter invariant_violations_total;  // found while idle; 0 in a sound server
   Counter generation_tokens_total;

@@ -20,6 +20,7 @@ struct FakeRunnerConfig {
   int32_t block_size = 4;
   int32_t max_num_batched_tokens = 64;
   int32_t max_num_seqs = 16;
+  int32_t max_num_draft_tokens = 0;
   int32_t vocab_size = 100;
 };
 
@@ -41,17 +42,22 @@ class FakeRunner : public ModelRunner {
   // then.
   std::function<std::optional<TimePoint>(const ScheduledSequence&)> defer;
 
-  // What a sequence with these tokens gets next: what any engine must reproduce.
+  // What a sequence with these tokens gets next: what any engine must reproduce. With
+  // allowed_token_ids it is one of them by the last four tokens alone, so that the text soon repeats
+  // itself.
   static TokenId next_token(std::span<const TokenId> token_ids, int32_t num_prompt_tokens,
                             int32_t choice_index, const SamplingParams& sampling,
                             int32_t vocab_size) {
+    const bool may_end =
+        static_cast<int32_t>(token_ids.size()) - num_prompt_tokens >= sampling.min_tokens;
+    const std::vector<TokenId>& allowed = sampling.allowed_token_ids;
+    if (!allowed.empty()) token_ids = token_ids.last(std::min<size_t>(token_ids.size(), 4));
     uint64_t hash = sampling.seed * 31 + static_cast<uint64_t>(choice_index) + 1;
     for (const TokenId id : token_ids) {
       hash = (hash ^ static_cast<uint64_t>(static_cast<uint32_t>(id))) * 0x100000001b3;  // FNV-1a
       hash ^= hash >> 29;
     }
-    const bool may_end =
-        static_cast<int32_t>(token_ids.size()) - num_prompt_tokens >= sampling.min_tokens;
+    if (!allowed.empty()) return allowed[hash % allowed.size()];
     TokenId token = static_cast<TokenId>(hash % static_cast<uint64_t>(vocab_size));
     while (!may_end && is_end(token, sampling)) token = (token + 1) % vocab_size;
     return token;
@@ -64,7 +70,8 @@ class FakeRunner : public ModelRunner {
   }
   StepLimits step_limits() const override {
     return {.max_num_batched_tokens = config_.max_num_batched_tokens,
-            .max_num_seqs = config_.max_num_seqs};
+            .max_num_seqs = config_.max_num_seqs,
+            .max_num_draft_tokens = config_.max_num_draft_tokens};
   }
 
   Result<ModelRunnerOutput> execute(const SchedulerOutput& step) override {
@@ -80,11 +87,12 @@ class FakeRunner : public ModelRunner {
     for (const ScheduledSequence& s : step.sequences) {
       if (s.sampling == nullptr) continue;
       const std::optional<TimePoint> until = defer ? defer(s) : std::nullopt;
-      output.tokens.push_back(until ? SampledToken{.sequence_id = s.id,
-                                                   .token = -1,
-                                                   .deferred = true,
-                                                   .not_before = *until}
-                                    : sample(s));
+      if (until) {
+        output.tokens.push_back(
+            {.sequence_id = s.id, .token = -1, .deferred = true, .not_before = *until});
+      } else {
+        sample(s, output);
+      }
     }
     return output;
   }
@@ -138,11 +146,20 @@ class FakeRunner : public ModelRunner {
                      static_cast<size_t>(position % config_.block_size));
   }
 
-  SampledToken sample(const ScheduledSequence& s) {
+  // Token after token, as long as the drafts are right.
+  void sample(const ScheduledSequence& s, ModelRunnerOutput& output) {
+    const int32_t end = s.num_computed_tokens + s.num_scheduled_tokens;
     std::vector<TokenId> history;
-    for (int32_t i = 0; i < s.num_computed_tokens + s.num_scheduled_tokens; ++i) {
+    for (int32_t i = 0; i < end; ++i) {
       history.push_back(slot(s, i));
+      if (i + 1 < end - s.num_draft_tokens) continue;
+      output.tokens.push_back(sample(s, history));
+      const bool goes_on = i + 1 < end && output.tokens.back().token == slot(s, i + 1);
+      if (!goes_on) return;
     }
+  }
+
+  SampledToken sample(const ScheduledSequence& s, std::span<const TokenId> history) {
     SampledToken sampled;
     sampled.sequence_id = s.id;
     sampled.token =

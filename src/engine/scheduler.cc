@@ -99,10 +99,12 @@ void Scheduler::schedule_running(ScheduledStep& step, TimePoint now) {
   };
   // Their tokens are kept back from the prompts before them.
   auto num_decoding = static_cast<int32_t>(std::ranges::count_if(running_, is_decoding));
+  int32_t num_drafts_left = std::max(limits_.max_num_draft_tokens + 1 - num_decoding, 0);
   for (size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
     if (sequence.not_before > now) continue;
-    if (is_decoding(running_[i])) {
+    const bool decodes = is_decoding(running_[i]);
+    if (decodes) {
       --num_decoding;
     } else {
       extend_from_cache(sequence);
@@ -117,8 +119,24 @@ void Scheduler::schedule_running(ScheduledStep& step, TimePoint now) {
       preempt(running_.size() - 1, step.preempted);
     }
     if (running_.size() == i) return;
+    if (decodes && num_drafts_left > 0) {
+      // An equal share; what one leaves is for those after it.
+      const int32_t share = (num_drafts_left + num_decoding) / (num_decoding + 1);
+      draft(sequence, std::min(share, budget - n));
+      num_drafts_left -= sequence.num_draft_tokens;
+    }
     append_to(step, sequence, n);
   }
+}
+
+void Scheduler::draft(Sequence& sequence, int32_t limit) const {
+  const int32_t room = sequence.block_table.num_blocks() * pool_.block_size();
+  const int32_t longest = sequence.max_num_tokens(max_model_len_);
+  // One token comes without any draft.
+  limit = std::min({limit, room - sequence.num_tokens(), longest - sequence.num_tokens() - 1});
+  if (limit < 1) return;
+  const int32_t wanted = sequence.draft_pacing.next_num_drafts(limit);
+  sequence.num_draft_tokens = append_drafts(sequence.token_ids, wanted);
 }
 
 void Scheduler::preempt(size_t index, std::vector<RequestId>& preempted) {
@@ -136,6 +154,7 @@ void Scheduler::preempt(size_t index, std::vector<RequestId>& preempted) {
 void Scheduler::append_to(ScheduledStep& step, const Sequence& sequence,
                           int32_t num_scheduled_tokens) const {
   const bool samples = num_scheduled_tokens == sequence.num_uncomputed_tokens();
+  num_scheduled_tokens += sequence.num_draft_tokens;
   step.output.sequences.push_back({
       .id = sequence.id,
       .token_ids = sequence.token_ids,
@@ -146,6 +165,7 @@ void Scheduler::append_to(ScheduledStep& step, const Sequence& sequence,
       .sampling = samples ? &sequence.request->sampling : nullptr,
       .choice_index = sequence.choice_index,
       .not_before = sequence.not_before,
+      .num_draft_tokens = sequence.num_draft_tokens,
   });
   step.output.num_tokens += num_scheduled_tokens;
   step.request_ids.push_back(sequence.request_id);
@@ -253,26 +273,45 @@ std::vector<SequenceNews> Scheduler::update(const ScheduledStep& step, ModelRunn
   std::vector<SequenceNews> news;
   size_t next_token = 0;
   for (const ScheduledSequence& scheduled : step.output.sequences) {
-    SampledToken* token = nullptr;
-    if (scheduled.sampling != nullptr) token = &output.tokens[next_token++];
+    std::span<SampledToken> tokens;
+    if (scheduled.sampling != nullptr) tokens = tokens_of(scheduled.id, output, next_token);
+    next_token += tokens.size();
     const auto found = running_by_id_.find(scheduled.id);
     if (found == running_by_id_.end()) continue;  // removed while the step ran
     Sequence& sequence = *found->second;
-    if (token != nullptr) sequence.not_before = token->not_before;
-    if (token != nullptr && token->deferred) {
+    sequence.drop_drafts();
+    if (!tokens.empty()) sequence.not_before = tokens.back().not_before;
+    if (!tokens.empty() && tokens.front().deferred) {
       defer(sequence, scheduled.num_scheduled_tokens);
       continue;
     }
-    note_computed(sequence, scheduled.num_scheduled_tokens);
-    offer_to_cache(sequence);
-    // An output token counts as two: for the step that makes it and the one that takes it in.
-    waiting_.charge(sequence.request->tenant,
-                    scheduled.num_scheduled_tokens + (token != nullptr ? 1 : 0));
-    if (token == nullptr) continue;
-    news.push_back(append_token(sequence, std::move(*token)));
-    if (news.back().finish_reason) remove(sequence.request_id, sequence.choice_index);
+    take_in(sequence, scheduled, tokens, news);
   }
   return news;
+}
+
+void Scheduler::take_in(Sequence& sequence, const ScheduledSequence& scheduled,
+                        std::span<SampledToken> tokens, std::vector<SequenceNews>& news) {
+  const int32_t num_known = scheduled.num_scheduled_tokens - scheduled.num_draft_tokens;
+  note_computed(sequence, num_known);
+  // An output token counts as two: for the step that makes it and the one that takes it in.
+  const auto num_new = static_cast<int32_t>(tokens.size());
+  waiting_.charge(sequence.request->tenant, num_known + std::max(2 * num_new - 1, 0));
+  if (scheduled.num_draft_tokens > 0) {
+    sequence.draft_pacing.note(scheduled.num_draft_tokens, num_new - 1);
+    ++totals_.num_drafts;
+    totals_.num_draft_tokens += scheduled.num_draft_tokens;
+    totals_.num_accepted_draft_tokens += num_new - 1;
+  }
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (i > 0) note_computed(sequence, 1);
+    news.push_back(append_token(sequence, std::move(tokens[i])));
+    if (news.back().finish_reason) break;
+  }
+  offer_to_cache(sequence);
+  if (!tokens.empty() && news.back().finish_reason) {
+    remove(sequence.request_id, sequence.choice_index);
+  }
 }
 
 void Scheduler::defer(Sequence& sequence, int32_t num_scheduled_tokens) {
@@ -312,6 +351,7 @@ Result<void> Scheduler::check_running(std::vector<int32_t>& num_references) cons
     if (indexed == running_by_id_.end() || indexed->second != s.get()) {
       return violation(*s, "runs and cannot be found");
     }
+    if (s->num_draft_tokens != 0) return violation(*s, "has drafts");
     if (s->num_uncomputed_tokens() < 1) return violation(*s, "has nothing left to compute");
     if (s->num_tokens() > max_model_len_) return violation(*s, "is longer than max_model_len");
     // One that was put off has the block of its next token already.

@@ -43,6 +43,9 @@ struct SchedulerTotals {
   int64_t num_cached_prompt_tokens = 0;   // found in the prefix cache instead
   int64_t num_queried_prompt_tokens = 0;  // looked for there
   int64_t num_recomputed_tokens = 0;      // computed again after a preemption
+  int64_t num_drafts = 0;                 // steps of a sequence that had draft tokens
+  int64_t num_draft_tokens = 0;
+  int64_t num_accepted_draft_tokens = 0;  // which were what the model chose
 };
 
 // There are no phases: each step lets num_computed_tokens of each sequence catch up with its
@@ -53,6 +56,10 @@ struct SchedulerTotals {
 //    guaranteed sequences, interactive ones, background ones, each in the order of admission.
 //    A sequence that the runner has put off (SampledToken::not_before) keeps its place and its
 //    blocks and is left out of the steps until then.
+//  - A decoding sequence whose text seems to repeat itself may have guesses at its next tokens
+//    (prompt_lookup.h) computed along with its token, as many as the runner's limits allow in a
+//    step and the block of its token has room for; so they never need a block, and what they cost
+//    is small. Which tokens it gets does not depend on them.
 //  - Who of the waiting is next is the WaitingQueue's choice. It is admitted when there is a place,
 //    a token of the budget, and, beside what the running ones need for their tokens, blocks for all
 //    of its own until, by the predicted lengths of all outputs, somebody ends: the largest need at
@@ -104,7 +111,7 @@ class Scheduler {
   // until the next call of any other function.
   ScheduledStep schedule();
   // Takes in the result of `step`: appends tokens, ends sequences. Those removed since are skipped
-  // and their tokens dropped. REQUIRES: one token for each that asked, in the step's order.
+  // and their tokens dropped. REQUIRES: an output as ModelRunnerOutput says.
   std::vector<SequenceNews> update(const ScheduledStep& step, ModelRunnerOutput output);
 
   // As PrefixCache::save_some; false without a cache.
@@ -142,8 +149,13 @@ class Scheduler {
   // The step and its result.
   void schedule_running(ScheduledStep& step, TimePoint now);
   void preempt(size_t index, std::vector<RequestId>& preempted);
+  // Guesses, at most `limit`, for the end of a decoding sequence.
+  void draft(Sequence& sequence, int32_t limit) const;
   void append_to(ScheduledStep& step, const Sequence& sequence, int32_t num_scheduled_tokens) const;
   void note_computed(Sequence& sequence, int32_t num_tokens);
+  // Takes in tokens of a sequence that was scheduled, until it ends.
+  void take_in(Sequence& sequence, const ScheduledSequence& scheduled,
+               std::span<SampledToken> tokens, std::vector<SequenceNews>& news);
   // Takes in a token that is to come later.
   void defer(Sequence& sequence, int32_t num_scheduled_tokens);
   SequenceNews append_token(Sequence& sequence, SampledToken token);

@@ -10,6 +10,7 @@
 #include "core/types.h"
 #include "engine/block_store.h"
 #include "engine/block_table.h"
+#include "engine/prompt_lookup.h"
 #include "engine/request.h"
 
 namespace pagoda {
@@ -31,7 +32,8 @@ struct Sequence {
     return static_cast<int32_t>(request->prompt_token_ids.size());
   }
   int32_t num_tokens() const {
-    return token_ids.empty() ? num_prompt_tokens() : static_cast<int32_t>(token_ids.size());
+    return token_ids.empty() ? num_prompt_tokens()
+                             : static_cast<int32_t>(token_ids.size()) - num_draft_tokens;
   }
   int32_t num_output_tokens() const { return num_tokens() - num_prompt_tokens(); }
   // The longest it may become.
@@ -40,8 +42,13 @@ struct Sequence {
     return static_cast<int32_t>(std::min<int64_t>(longest, max_model_len));
   }
   std::span<const TokenId> tokens() const {
-    return token_ids.empty() ? std::span<const TokenId>(request->prompt_token_ids)
-                             : std::span<const TokenId>(token_ids);
+    return token_ids.empty()
+               ? std::span<const TokenId>(request->prompt_token_ids)
+               : std::span<const TokenId>(token_ids).first(static_cast<size_t>(num_tokens()));
+  }
+  void drop_drafts() {
+    token_ids.resize(token_ids.size() - static_cast<size_t>(num_draft_tokens));
+    num_draft_tokens = 0;
   }
   int32_t num_uncomputed_tokens() const { return num_tokens() - num_computed_tokens; }
 
@@ -49,9 +56,11 @@ struct Sequence {
   RequestId request_id;
   const Request* request;
   int32_t choice_index;
-  std::vector<TokenId> token_ids;   // prompt and output; empty until first admitted, so that a long
-                                    // queue does not hold each prompt n times
-  int32_t num_computed_tokens = 0;  // leading tokens whose K and V are in the blocks
+  std::vector<TokenId> token_ids;  // prompt and output; empty until first admitted, so that a long
+                                   // queue does not hold each prompt n times
+  int32_t num_draft_tokens = 0;    // guesses at the end of token_ids; 0 between steps
+  DraftPacing draft_pacing;
+  int32_t num_computed_tokens = 0;        // leading tokens whose K and V are in the blocks
   int32_t num_counted_prompt_tokens = 0;  // prompt tokens already in the statistics
   int32_t num_cached_prompt_tokens = 0;   // of those, the ones that the cache had
   int32_t num_ever_computed_tokens = 0;   // the most that num_computed_tokens has been

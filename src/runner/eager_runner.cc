@@ -77,6 +77,7 @@ void EagerRunner::check_step(const SchedulerOutput& step) const {
   CHECK(step.sequences.size() <= static_cast<size_t>(options_.limits.max_num_seqs));
   CHECK(step.num_tokens <= options_.limits.max_num_batched_tokens);
   int64_t num_tokens = 0;
+  int64_t num_draft_tokens = 0;
   for (const ScheduledSequence& sequence : step.sequences) {
     CHECK(sequence.num_scheduled_tokens >= 1 && sequence.num_computed_tokens >= 0);
     const int64_t end = int64_t{sequence.num_computed_tokens} + sequence.num_scheduled_tokens;
@@ -85,6 +86,9 @@ void EagerRunner::check_step(const SchedulerOutput& step) const {
     CHECK(sequence.num_prompt_tokens >= 0 && sequence.num_prompt_tokens <= length);
     // A token is chosen after the last one known, never in the middle.
     CHECK(sequence.sampling == nullptr || end == length);
+    CHECK(sequence.num_draft_tokens == 0 || sequence.sampling != nullptr);
+    CHECK(sequence.num_draft_tokens < sequence.num_scheduled_tokens);
+    num_draft_tokens += sequence.num_draft_tokens;
     CHECK(static_cast<int64_t>(sequence.block_table.size()) * options_.block_size >= end);
     for (const BlockId block : sequence.block_table) {
       CHECK(block >= 0 && block < options_.num_blocks);
@@ -92,6 +96,7 @@ void EagerRunner::check_step(const SchedulerOutput& step) const {
     num_tokens += sequence.num_scheduled_tokens;
   }
   CHECK(num_tokens == step.num_tokens);
+  CHECK(num_draft_tokens <= options_.limits.max_num_draft_tokens);
 }
 
 Result<void> EagerRunner::flatten(const SchedulerOutput& step) {
@@ -116,25 +121,20 @@ Result<void> EagerRunner::flatten(const SchedulerOutput& step) {
       positions_.push_back(position);
     }
     if (sequence.sampling == nullptr) continue;
-    logit_rows_.push_back(static_cast<int32_t>(token_ids_.size()) - 1);
-    sampled_.push_back(&sequence);
+    sampled_.push_back({&sequence, logit_rows_.size()});
+    for (int32_t i = sequence.num_draft_tokens; i >= 0; --i) {
+      logit_rows_.push_back(static_cast<int32_t>(token_ids_.size()) - 1 - i);
+    }
   }
   return {};
 }
 
 Result<ModelRunnerOutput> EagerRunner::sample(std::span<const float> logits) {
-  const auto vocab_size = static_cast<size_t>(model_->config().vocab_size);
-  CHECK(logits.size() == sampled_.size() * vocab_size);
-  std::vector<Result<SampledToken>> results(sampled_.size(), SampledToken{});
+  CHECK(logits.size() == logit_rows_.size() * static_cast<size_t>(model_->config().vocab_size));
+  std::vector<std::vector<SampledToken>> results(sampled_.size());
   const auto body = [&](int64_t begin, int64_t end, int32_t worker) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      const ScheduledSequence& sequence = *sampled_[i];
-      results[i] = samplers_[static_cast<size_t>(worker)].sample(
-          {.logits = logits.subspan(i * vocab_size, vocab_size),
-           .token_ids = sequence.token_ids,
-           .num_prompt_tokens = sequence.num_prompt_tokens,
-           .choice_index = sequence.choice_index,
-           .params = sequence.sampling});
+      results[i] = sample(sampled_[i], logits, samplers_[static_cast<size_t>(worker)]);
     }
   };
   const auto count = static_cast<int64_t>(sampled_.size());
@@ -144,17 +144,41 @@ Result<ModelRunnerOutput> EagerRunner::sample(std::span<const float> logits) {
     body(0, count, 0);
   }
   ModelRunnerOutput output;
-  for (size_t i = 0; i < results.size(); ++i) {
-    SampledToken token;
-    if (results[i].ok()) {
-      token = std::move(results[i]).value();
-    } else {
-      token.error = std::move(results[i]).error();
-    }
-    token.sequence_id = sampled_[i]->id;
-    output.tokens.push_back(std::move(token));
+  for (std::vector<SampledToken>& tokens : results) {
+    for (SampledToken& token : tokens) output.tokens.push_back(std::move(token));
   }
   return output;
+}
+
+std::vector<SampledToken> EagerRunner::sample(const Sampled& sampled, std::span<const float> logits,
+                                              Sampler& sampler) {
+  const ScheduledSequence& sequence = *sampled.sequence;
+  const auto vocab_size = static_cast<size_t>(model_->config().vocab_size);
+  const auto num_drafts = static_cast<size_t>(sequence.num_draft_tokens);
+  const size_t num_known = sequence.token_ids.size() - num_drafts;
+  std::vector<SampledToken> tokens;
+  for (size_t i = 0; i <= num_drafts; ++i) {
+    Result<SampledToken> result = sampler.sample(
+        {.logits = logits.subspan((sampled.first_logits + i) * vocab_size, vocab_size),
+         .token_ids = sequence.token_ids.first(num_known + i),
+         .num_prompt_tokens = sequence.num_prompt_tokens,
+         .choice_index = sequence.choice_index,
+         .params = sequence.sampling});
+    // Behind a draft it comes again as the first of a step.
+    if (!result.ok() && i > 0) break;
+    SampledToken token;
+    if (result.ok()) {
+      token = std::move(result).value();
+    } else {
+      token.error = std::move(result).error();
+    }
+    token.sequence_id = sequence.id;
+    const bool goes_on =
+        !token.error && i < num_drafts && token.token == sequence.token_ids[num_known + i];
+    tokens.push_back(std::move(token));
+    if (!goes_on) break;
+  }
+  return tokens;
 }
 
 }  // namespace pagoda

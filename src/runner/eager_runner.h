@@ -49,7 +49,13 @@ class EagerRunner final : public ModelRunner {
               KvCache cache);
   void check_step(const SchedulerOutput& step) const;
   Result<void> flatten(const SchedulerOutput& step);
+  struct Sampled {
+    const ScheduledSequence* sequence;
+    size_t first_logits;  // index into logit_rows_; the drafts' follow
+  };
   Result<ModelRunnerOutput> sample(std::span<const float> logits);
+  std::vector<SampledToken> sample(const Sampled& sampled, std::span<const float> logits,
+                                   Sampler& sampler);
 
   std::unique_ptr<Model> model_;
   Backend& backend_;
@@ -58,11 +64,11 @@ class EagerRunner final : public ModelRunner {
   std::vector<Sampler> samplers_;  // one for each worker of the backend
 
   // The ForwardBatch of the current step; kept to reuse their memory.
-  std::vector<int32_t> token_ids_;                 // [T]
-  std::vector<int32_t> positions_;                 // [T]
-  std::vector<AttentionSequence> attention_;       // [S]
-  std::vector<int32_t> logit_rows_;                // [R]
-  std::vector<const ScheduledSequence*> sampled_;  // [R], whose logits they are
+  std::vector<int32_t> token_ids_;            // [T]
+  std::vector<int32_t> positions_;            // [T]
+  std::vector<AttentionSequence> attention_;  // [S]
+  std::vector<int32_t> logit_rows_;           // [R]
+  std::vector<Sampled> sampled_;              // whose logits they are
 };
 
 }  // namespace pagoda

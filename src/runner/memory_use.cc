@@ -12,17 +12,17 @@
 namespace pagoda {
 namespace {
 
-// One step of `num_rows` tokens in `num_seqs` sequences that all sample.
+// One step of `num_rows` tokens in `num_seqs` sequences, which asks for `num_logits` rows.
 void run_on_shapes(const Model& model, NullOps& ops, KvCache& cache, int32_t num_rows,
-                   int32_t num_seqs) {
+                   int32_t num_seqs, int32_t num_logits) {
   const std::vector<int32_t> zeros(static_cast<size_t>(num_rows));
   std::vector<AttentionSequence> sequences;
   std::vector<int32_t> logit_rows;
   for (int32_t i = 0; i < num_seqs; ++i) {
     const int32_t rows = i + 1 < num_seqs ? 1 : num_rows - i;
     sequences.push_back({.first_row = i, .num_rows = rows, .block_table = zeros});
-    logit_rows.push_back(i);
   }
+  for (int32_t i = 0; i < num_logits; ++i) logit_rows.push_back(i);
   ops.begin_step();
   model.forward(
       ops,
@@ -52,11 +52,12 @@ Result<int64_t> step_arena_bytes(const ModelConfig& config, const StepLimits& li
                                                    .head_size = config.head_size}));
   const int32_t num_rows = limits.max_num_batched_tokens;
   const int32_t num_seqs = std::min(limits.max_num_seqs, num_rows);
+  const int32_t num_logits = std::min(num_seqs + limits.max_num_draft_tokens, num_rows);
   NullOps ops;
-  run_on_shapes(*model, ops, cache, num_rows, num_seqs);
+  run_on_shapes(*model, ops, cache, num_rows, num_seqs, num_logits);
   // With a logit for every row nothing is gathered, so one row fewer may take more.
-  if (num_seqs == num_rows && num_rows > 1) {
-    run_on_shapes(*model, ops, cache, num_rows, num_rows - 1);
+  if (num_logits == num_rows && num_rows > 1) {
+    run_on_shapes(*model, ops, cache, num_rows, num_seqs, num_rows - 1);
   }
   return static_cast<int64_t>(ops.num_arena_bytes());
 }

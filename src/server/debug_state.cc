@@ -68,6 +68,8 @@ Json stats_json(const EngineStats& stats) {
   json["num_prompt_tokens"] = stats.num_prompt_tokens;
   json["num_cached_prompt_tokens"] = stats.num_cached_prompt_tokens;
   json["num_recomputed_tokens"] = stats.num_recomputed_tokens;
+  json["num_draft_tokens"] = stats.num_draft_tokens;
+  json["num_accepted_draft_tokens"] = stats.num_accepted_draft_tokens;
   json["num_generation_tokens"] = stats.num_generation_tokens;
   json["num_accepted_requests"] = stats.num_accepted_requests;
   json["num_finished_requests"] = stats.num_finished_requests;
