@@ -35,10 +35,14 @@ struct Int8Cache {
   }
 };
 
+// In both tiles every loop over sums is unrolled: an array of vectors that is ever indexed by a
+// variable stays in memory where a vector is several registers.
+
 // Lanes are keys: no sum across lanes, and each score is one chain in the order of d.
 template <typename Cache, int Q>
 void score_tile(const ScoreRun& run, int32_t first) {
   Vec sums[Q];
+#pragma GCC unroll 8
   for (int q = 0; q < Q; ++q) sums[q] = v_zero();
   const float* query = run.queries + static_cast<int64_t>(first) * run.q_stride;
   const std::byte* keys = run.keys;
@@ -53,8 +57,10 @@ void score_tile(const ScoreRun& run, int32_t first) {
   }
   if constexpr (Cache::kScaled) {
     const Vec scales = load_some(run.scales, run.num_keys);
+#pragma GCC unroll 8
     for (int q = 0; q < Q; ++q) sums[q] = v_mul(sums[q], scales);
   }
+#pragma GCC unroll 8
   for (int q = 0; q < Q; ++q) {
     store_some(run.out + (first + q) * kChunkKeys, sums[q], run.num_keys);
   }
@@ -83,9 +89,11 @@ void scores(const ScoreRun& run) {
 template <typename Cache, int Q, int N>
 void value_tile(const ValueChunk& chunk, int32_t first, int32_t d, int n_last) {
   Vec sums[Q][N];
+#pragma GCC unroll 8
   for (int q = 0; q < Q; ++q) {
     const float* from = chunk.sums + static_cast<int64_t>(first + q) * chunk.stride + d;
     const Vec rescale = v_set1(chunk.rescale[first + q]);
+#pragma GCC unroll 4
     for (int i = 0; i < N; ++i) sums[q][i] = v_mul(v_load(from + i * kLanes), rescale);
   }
   const float* probs = chunk.probs + first * kChunkKeys;
@@ -104,8 +112,10 @@ void value_tile(const ValueChunk& chunk, int32_t first, int32_t d, int n_last) {
       for (int i = 0; i < N; ++i) sums[q][i] = v_fma(prob, values[i], sums[q][i]);
     }
   }
+#pragma GCC unroll 8
   for (int q = 0; q < Q; ++q) {
     float* to = chunk.sums + static_cast<int64_t>(first + q) * chunk.stride + d;
+#pragma GCC unroll 4
     for (int i = 0; i < N; ++i) v_store(to + i * kLanes, sums[q][i]);
   }
 }

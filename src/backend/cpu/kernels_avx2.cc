@@ -246,54 +246,21 @@ inline Vec v_load_uint8(const std::byte* from) {
 #include "backend/cpu/attention-inl.h"
 #include "backend/cpu/matmul-inl.h"
 // These use matmul-inl.h.
+#include "backend/cpu/matmul_bf16-inl.h"
+#include "backend/cpu/matmul_q8-inl.h"
 #include "backend/cpu/matmul_quant-inl.h"
-#include "backend/cpu/matmul_wide-inl.h"
+// Uses elementwise-inl.h and attention-inl.h.
+#include "backend/cpu/shared_loops-inl.h"
 
 }  // namespace
 
 // Three tokens: 3 x 2 Vec are 12 of the 16 registers.
-extern const CpuKernels kAvx2Kernels = {
+extern const CpuKernels kAvx2Kernels = with_shared_loops({
     .isa = "avx2",
-    .f32 = {.unit_elements = 1,
-            .unit_bytes = 128,
-            .x_unit_bytes = 4,
-            .max_tokens = 3,
-            .any_tokens = true,
-            .convert = convert_f32,
-            .tile = run_tile<F32Tile, 3>},
-    .bf16 = {.unit_elements = 2,
-             .unit_bytes = 128,
-             .x_unit_bytes = 8,
-             .max_tokens = 3,
-             .any_tokens = true,
-             .convert = convert_bf16_as_f32,
-             .tile = run_tile<Bf16Tile, 3>},
-    .q8 = {.unit_elements = 32,
-           .unit_bytes = kQ8GroupBytes,
-           .x_unit_bytes = Q8Row<2>::kBytes,
-           .max_tokens = 3,
-           .any_tokens = true,
-           .convert = convert_q8<2>,
-           .tile = run_tile<Q8Tile, 3>},
+    .f32 = f32_kernel<3>(),
+    .bf16 = bf16_kernel<3>(),
+    .q8 = q8_kernel<3>(),
     .quant = quant_kernels<2>(),
-    .attention_f32 = {.scores = scores<F32Cache>, .values = values<F32Cache>},
-    .attention_bf16 = {.scores = scores<Bf16Cache>, .values = values<Bf16Cache>},
-    .attention_int8 = {.scores = scores<Int8Cache>, .values = values<Int8Cache>},
-    .rms_norm = rms_norm,
-    .add = add,
-    .silu_mul = silu_mul,
-    .gelu_mul = gelu_mul,
-    .scale = scale,
-    .soft_cap = soft_cap,
-    .clamped_swiglu = clamped_swiglu,
-    .add_scaled = add_scaled,
-    .rope = rope,
-    .softmax_chunk = softmax_chunk,
-    .exp = exp_all,
-    .to_bf16 = to_bf16,
-    .from_bf16 = from_bf16,
-    .from_f16 = from_f16,
-    .quantize_q8 = quantize_q8,
-};
+});
 
 }  // namespace pagoda::cpu

@@ -173,6 +173,8 @@ inline Vec v_load_uint8(const std::byte* from) {
 #include "backend/cpu/matmul-inl.h"
 // Uses matmul-inl.h.
 #include "backend/cpu/matmul_quant-inl.h"
+// Uses elementwise-inl.h and attention-inl.h.
+#include "backend/cpu/shared_loops-inl.h"
 
 // vdpbf16ps adds two products a step to each of 16 rows; x gives the same pair to all of them.
 struct Bf16DotTile {
@@ -257,15 +259,9 @@ constexpr int kQuantTokens = 8;
 #include "backend/cpu/matmul_amx_bf16-inl.h"
 
 constexpr CpuKernels avx512_kernels() {
-  return {
+  return with_shared_loops({
       .isa = "avx512",
-      .f32 = {.unit_elements = 1,
-              .unit_bytes = 128,
-              .x_unit_bytes = 4,
-              .max_tokens = 8,
-              .any_tokens = true,
-              .convert = convert_f32,
-              .tile = run_tile<F32Tile, 8>},
+      .f32 = f32_kernel<8>(),
       .bf16 = {.unit_elements = 2,
                .unit_bytes = 128,
                .x_unit_bytes = 4,
@@ -281,25 +277,7 @@ constexpr CpuKernels avx512_kernels() {
              .convert = convert_q8<1>,
              .tile = run_tile<Q8DotTile, kQ8Tokens>},
       .quant = quant_kernels<kQuantTokens>(),
-      .attention_f32 = {.scores = scores<F32Cache>, .values = values<F32Cache>},
-      .attention_bf16 = {.scores = scores<Bf16Cache>, .values = values<Bf16Cache>},
-      .attention_int8 = {.scores = scores<Int8Cache>, .values = values<Int8Cache>},
-      .rms_norm = rms_norm,
-      .add = add,
-      .silu_mul = silu_mul,
-      .gelu_mul = gelu_mul,
-      .scale = scale,
-      .soft_cap = soft_cap,
-      .clamped_swiglu = clamped_swiglu,
-      .add_scaled = add_scaled,
-      .rope = rope,
-      .softmax_chunk = softmax_chunk,
-      .exp = exp_all,
-      .to_bf16 = to_bf16,
-      .from_bf16 = from_bf16,
-      .from_f16 = from_f16,
-      .quantize_q8 = quantize_q8,
-  };
+  });
 }
 
 template <typename Source, void (*kVectorTile)(const MatmulTile&), int kMaxTokens>

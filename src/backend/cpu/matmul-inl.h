@@ -2,9 +2,11 @@
 // file, after its Vec.
 #pragma once
 
-// The sums of T tokens x 32 rows.
+// The sums of T tokens x 32 rows. Inlined and unrolled whatever the size: an array of vectors that
+// is ever indexed by a variable stays in memory where a vector is several registers.
 template <int T>
-inline void load_sums(const MatmulTile& tile, Vec (&sums)[T][2]) {
+[[gnu::always_inline]] inline void load_sums(const MatmulTile& tile, Vec (&sums)[T][2]) {
+#pragma GCC unroll 16
   for (int t = 0; t < T; ++t) {
     const float* from = tile.out + t * tile.out_stride;
     sums[t][0] = tile.accumulate ? v_load(from) : v_zero();
@@ -13,7 +15,8 @@ inline void load_sums(const MatmulTile& tile, Vec (&sums)[T][2]) {
 }
 
 template <int T>
-inline void store_sums(const MatmulTile& tile, const Vec (&sums)[T][2]) {
+[[gnu::always_inline]] inline void store_sums(const MatmulTile& tile, const Vec (&sums)[T][2]) {
+#pragma GCC unroll 16
   for (int t = 0; t < T; ++t) {
     v_store(tile.out + t * tile.out_stride, sums[t][0]);
     v_store(tile.out + t * tile.out_stride + kLanes, sums[t][1]);
@@ -76,6 +79,17 @@ struct F32Tile {
 
 void convert_f32(const float* x, int64_t num_elements, std::byte* out) {
   __builtin_memcpy(out, x, static_cast<size_t>(num_elements) * sizeof(float));
+}
+
+template <int kMaxTokens>
+constexpr MatmulKernel f32_kernel() {
+  return {.unit_elements = 1,
+          .unit_bytes = 128,
+          .x_unit_bytes = 4,
+          .max_tokens = kMaxTokens,
+          .any_tokens = true,
+          .convert = convert_f32,
+          .tile = run_tile<F32Tile, kMaxTokens>};
 }
 
 // q8_0 as x: the quants in the order that q8_dot wants, the scale, -128 times the sum of the
