@@ -73,6 +73,8 @@ TESTED_BY = {
     "src/app/tokenize_command.cc": "tests/e2e/test_command_line.py",
     "src/backend/cpu/kernels_avx2.cc": "src/backend/cpu/kernels_test.cc",
     "src/backend/cpu/kernels_avx512.cc": "src/backend/cpu/kernels_test.cc",
+    "src/backend/cpu/kernels_neon.cc": "src/backend/cpu/kernels_test.cc",
+    "src/backend/cpu/kernels_neon_dotprod.cc": "src/backend/cpu/kernels_test.cc",
     "src/backend/cpu/kernels_scalar.cc": "src/backend/cpu/kernels_test.cc",
     "src/backend/cpu/quant_pack.cc": "src/backend/cpu/packed_weight_test.cc",
     "src/base/env.cc": "tests/e2e/test_command_line.py",

@@ -52,7 +52,7 @@ class Pagoda:
 
     def isas(self):
         found = []
-        for isa in ("scalar", "avx2", "avx512", "amx"):
+        for isa in ("scalar", "avx2", "avx512", "amx", "neon", "neon-dotprod"):
             if self.run("info", isa=isa).returncode == 0:
                 found.append(isa)
         return found

@@ -9,7 +9,8 @@ namespace pagoda {
 std::span<const EnvVar> env_table() {
   static constexpr std::array<EnvVar, 14> kTable = {{
       {"PAGODA_CPU_ISA",
-       "kernels to use: scalar, avx2, avx512 or amx (default: the best this CPU has)"},
+       "kernels to use: scalar, avx2, avx512, amx, neon or neon-dotprod (default: the best this "
+       "CPU has)"},
       {"PAGODA_LOG", "lowest level logged: debug, info, warning or error (default: info)"},
       {"PAGODA_CHECK", "1: verify the engine's block accounting after every step (slow)"},
       {"HF_TOKEN", "token for models that need one (default: the file HF_HOME/token)", true},

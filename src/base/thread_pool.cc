@@ -25,6 +25,9 @@ constexpr int32_t kSpins = 3000;
 void pause_cpu() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  // What comes closest: `yield` does nothing on most CPUs.
+  asm volatile("isb" : : : "memory");
 #else
   std::this_thread::yield();
 #endif

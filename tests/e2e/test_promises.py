@@ -111,7 +111,7 @@ def test_answers_are_equal_to_the_last_digit_whatever_the_server_does_besides(ex
         assert_all_ended(other)
 
 
-@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512", "amx"])
+@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512", "amx", "neon", "neon-dotprod"])
 def test_each_instruction_set_gives_one_answer(isa):
     if harness.run_pagoda("info", env={"PAGODA_CPU_ISA": isa}).returncode != 0:
         assert isa != "scalar"

@@ -12,7 +12,8 @@ namespace pagoda::cpu {
 
 struct CpuBackendConfig {
   int32_t num_threads = 1;  // 1 .. 1024; the engine thread is one of them
-  std::string isa = {};  // "scalar", "avx2", "avx512", "amx"; empty: the fastest that this CPU has
+  std::string isa =
+      {};  // "scalar", "avx2", "avx512", "amx", "neon", "neon-dotprod"; empty: the fastest
 };
 
 // Starts the workers. kInvalidArgument for a thread count out of range or an instruction set that

@@ -1,4 +1,5 @@
-// CPU features (the compiler's runtime asks cpuid and the system's saved register state).
+// CPU features: on x86-64 the compiler's runtime asks cpuid and the system's saved register state,
+// on 64-bit ARM Linux tells.
 #include "backend/cpu/cpu_info.h"
 
 #include <fmt/core.h>
@@ -7,6 +8,9 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 #include <vector>
@@ -14,6 +18,7 @@
 namespace pagoda::cpu {
 namespace {
 
+#if defined(__x86_64__)
 // Every CPU with AVX2 has F16C, which is older; Clang 14 does not know how to ask for it.
 bool has_avx2() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -29,7 +34,6 @@ bool has_avx512() {
 // registers once it has asked (Documentation/arch/x86/xstate.rst); all its threads may then, and
 // each that does costs 8 KiB when it is switched.
 bool has_amx() {
-#if defined(__x86_64__)
   uint32_t eax = 0;
   uint32_t ebx = 0;
   uint32_t ecx = 0;
@@ -43,16 +47,23 @@ bool has_amx() {
   constexpr int64_t kTileData = 18;               // XFEATURE_XTILEDATA
   return has_avx512() && (edx & kAll) == kAll &&
          ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-#else
-  return false;
-#endif
 }
+#elif defined(__aarch64__)
+bool has_dotprod() {
+  return (::getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+}
+#endif
 
 std::vector<const CpuKernels*> find_supported() {
   std::vector<const CpuKernels*> tables = {&kScalarKernels};
+#if defined(__x86_64__)
   if (has_avx2()) tables.push_back(&kAvx2Kernels);
   if (has_avx512()) tables.push_back(&kAvx512Kernels);
   if (has_amx()) tables.push_back(&kAmxKernels);
+#elif defined(__aarch64__)
+  tables.push_back(&kNeonKernels);
+  if (has_dotprod()) tables.push_back(&kNeonDotprodKernels);
+#endif
   return tables;
 }
 
@@ -78,9 +89,10 @@ Result<const CpuKernels*> choose_kernels(std::string_view isa) {
 
 std::string cpu_features() {
   std::string text;
-  const auto note = [&](bool present, const char* name) {
+  [[maybe_unused]] const auto note = [&](bool present, const char* name) {
     if (present) text += (text.empty() ? "" : " ") + std::string(name);
   };
+#if defined(__x86_64__)
   note(__builtin_cpu_supports("avx2"), "avx2");
   note(__builtin_cpu_supports("fma"), "fma");
   note(__builtin_cpu_supports("avx512f"), "avx512f");
@@ -90,6 +102,10 @@ std::string cpu_features() {
   note(__builtin_cpu_supports("avx512bf16"), "avx512bf16");
   note(__builtin_cpu_supports("avx512vnni"), "avx512vnni");
   note(supported_kernels().back() == &kAmxKernels, "amx");
+#elif defined(__aarch64__)
+  note(true, "neon");
+  note(has_dotprod(), "dotprod");
+#endif
   return text.empty() ? "none of interest" : text;
 }
 

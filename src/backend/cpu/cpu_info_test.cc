@@ -32,5 +32,15 @@ TEST(CpuInfo, AnUnknownNameIsAnErrorThatListsTheKnown) {
   }
 }
 
+#if defined(__aarch64__)
+// The system tells by a flag; this asks the CPU itself, which Linux lets a program read so.
+TEST(CpuInfo, DotProductsAreUsedExactlyWhereTheCpuHasThem) {
+  uint64_t features = 0;
+  asm("mrs %0, ID_AA64ISAR0_EL1" : "=r"(features));
+  const bool has_dotprod = (features >> 44 & 0xfU) != 0;
+  EXPECT_STREQ(supported_kernels().back()->isa, has_dotprod ? "neon-dotprod" : "neon");
+}
+#endif
+
 }  // namespace
 }  // namespace pagoda::cpu

@@ -145,8 +145,12 @@ struct CpuKernels {
 };
 
 extern const CpuKernels kScalarKernels;
+// Defined on x86-64 only.
 extern const CpuKernels kAvx2Kernels;
 extern const CpuKernels kAvx512Kernels;
 extern const CpuKernels kAmxKernels;  // AVX-512 with AMX's int8 and bf16 tiles
+// Defined on 64-bit ARM only.
+extern const CpuKernels kNeonKernels;
+extern const CpuKernels kNeonDotprodKernels;
 
 }  // namespace pagoda::cpu
