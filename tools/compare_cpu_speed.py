@@ -5,7 +5,8 @@ usage: compare_cpu_speed.py --pagoda BINARY --probe KERNEL_BENCH --models FOLDER
                             [--pairs N] [--threads N] [--only PART] [--json FILE]
 
 A peer's folder holds llama-bench and llama-batched-bench; ARGs are added to both, as `-rtr,1` and `-rtr`
-(an ARG that begins with `bench:` or `batched:` goes to one of them). FOLDER of models holds *.gguf.
+(an ARG that begins with `bench:` or `batched:` goes to one of them, with `server:` to compare_servers.py's).
+FOLDER of models holds *.gguf.
 
 One round of a work runs every engine once, in an order that rotates, with the read bandwidth probed before
 and after. The ratio of a round is Pagoda's rate through the best peer's of the same round; the table has the
@@ -61,8 +62,8 @@ class Peer:
         self.folder, self.threads = pathlib.Path(folder).resolve(), threads
 
     def args_for(self, tool):
-        other = "batched:" if tool == "bench" else "bench:"
-        return [arg.removeprefix(tool + ":") for arg in self.args if not arg.startswith(other)]
+        others = tuple(f"{other}:" for other in ("bench", "batched", "server") if other != tool)
+        return [arg.removeprefix(tool + ":") for arg in self.args if not arg.startswith(others)]
 
     def measure(self, model, work):
         threads = str(self.threads)
