@@ -244,7 +244,7 @@ std::vector<Flag> cache_flags(EngineOptions& o) {
       {"max-num-seqs", "N", kCacheGroup, "sequences computed in one step", "64; simulated: 8192",
        false, integer_setter("max-num-seqs", o.max_num_seqs, 1, 65536)},
       {"max-num-batched-tokens", "N", kCacheGroup,
-       "tokens computed in one step; also the size of a prefill chunk", "512; simulated: 1048576",
+       "tokens computed in one step; also the size of a prefill chunk", "256; simulated: 1048576",
        false, integer_setter("max-num-batched-tokens", o.max_num_batched_tokens, 1, 1 << 20)},
       {"num-speculative-tokens", "N", kCacheGroup,
        "guesses at the next tokens, from earlier in the text, that a step computes along; the "
@@ -434,7 +434,7 @@ StepLimits step_limits_of(const EngineOptions& options) {
   StepLimits limits;
   limits.max_num_seqs = options.max_num_seqs.value_or(simulated ? 8192 : 64);
   limits.max_num_batched_tokens = std::max(
-      options.max_num_batched_tokens.value_or(simulated ? 1 << 20 : 512), limits.max_num_seqs);
+      options.max_num_batched_tokens.value_or(simulated ? 1 << 20 : 256), limits.max_num_seqs);
   limits.max_num_draft_tokens = simulated ? 0 : options.num_speculative_tokens;
   return limits;
 }

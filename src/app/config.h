@@ -24,7 +24,7 @@ struct EngineOptions {
       max_model_len;                    // tokens; unset: what the model allows and the memory holds
   int32_t num_speculative_tokens = 7;   // drafts in one step; 0: none; simulated: none
   std::optional<int32_t> max_num_seqs;  // in one step; unset: 64, simulated 8192
-  std::optional<int32_t> max_num_batched_tokens;  // in one step; unset: 512, simulated 1048576
+  std::optional<int32_t> max_num_batched_tokens;  // in one step; unset: 256, simulated 1048576
   int32_t block_size = 16;                        // tokens a cache block
   std::optional<int32_t> num_blocks;              // cache blocks; unset: by memory
   std::optional<int64_t> kv_cache_memory_bytes;   // unset: by memory_utilization

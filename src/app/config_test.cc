@@ -117,6 +117,16 @@ TEST(Config, RefusesHostsAndOriginsThatNoRequestCanMatch) {
   }
 }
 
+// A running stream waits for a whole step, and prompts have what decoding sequences leave of it.
+TEST(Config, StepsAreShortAndLeaveMostOfTheirRoomToPrompts) {
+  const StepLimits usual = step_limits_of({});
+  EXPECT_LE(usual.max_num_batched_tokens, 256);
+  EXPECT_GE(usual.max_num_batched_tokens, 4 * usual.max_num_seqs);
+  EngineOptions crowded;
+  crowded.max_num_seqs = 1000;
+  EXPECT_EQ(step_limits_of(crowded).max_num_batched_tokens, 1000);
+}
+
 TEST(Config, EveryFlagHasHelpAndANameOfItsOwn) {
   ServeOptions options;
   std::set<std::string> names;
