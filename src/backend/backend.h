@@ -11,6 +11,7 @@
 #include "backend/kv_cache.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "tensor/row_source.h"
 #include "tensor/tensor.h"
 
 namespace pagoda {
@@ -149,24 +150,30 @@ class Ops {
   virtual std::span<const float> read(const Tensor& x) = 0;
 };
 
-// A device. Owned by the app and outlived by nothing that uses it. Thread rules: pack() may be
-// called by one thread while loading; afterwards only ops() is used, on the engine thread.
+// A device. Owned by the app and outlived by nothing that uses it. Thread rules: packing is
+// done by one thread while loading; afterwards only ops() is used, on the engine thread.
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string name() const = 0;  // "cpu avx512"
   // Copies a matrix [Out, In] or vector [E] into the device's layout, converting to `dtype` (kF32,
   // kBF16 or a block format; vectors are always kept as f32). Blocks of `dtype` itself are kept as
-  // they are, bit for bit. kInvalidArgument when the format cannot hold the shape, naming both, or
-  // can only be read from files; kOverloaded when memory is refused.
-  virtual Result<WeightPtr> pack(const TensorView& source, DType dtype) = 0;
+  // they are, bit for bit. Rows are fetched by the workers, some at a time. kInvalidArgument when
+  // the format cannot hold the shape, naming both, or can only be read from files; kOverloaded when
+  // memory is refused; errors of fetching.
+  virtual Result<WeightPtr> pack_rows(const RowSource& source, DType dtype) = 0;
+  // The same of what is in memory already.
+  Result<WeightPtr> pack(const TensorView& source, DType dtype) {
+    return pack_rows(ViewRows(source), dtype);
+  }
   // Copies a stack [X, Out, In] of matrices, for moe(). `read(i)` gives matrix i [Out, In], once
-  // and in order; its view need not outlive the next call, so that memory beyond the result is one
-  // matrix. Errors as pack() and as `read`.
+  // and in order; it need not outlive the next call, so that memory beyond the result is one
+  // matrix at most. Errors as pack_rows() and as
+  // `read`.
   virtual Result<WeightPtr> pack_stack(
       const Shape& shape, DType dtype,
-      const std::function<Result<TensorView>(int64_t index)>& read) = 0;
-  // Bytes pack() or pack_stack() would hold for this shape and format.
+      const std::function<Result<const RowSource*>(int64_t index)>& read) = 0;
+  // Bytes that packing would hold for this shape and format.
   virtual int64_t packed_bytes(const Shape& shape, DType dtype) const = 0;
   virtual Ops& ops() = 0;
   // The workers, for host work between operations, on the engine thread; null: there are none.

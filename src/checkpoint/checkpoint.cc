@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <iterator>
@@ -294,6 +295,43 @@ Result<const std::byte*> Checkpoint::read_bytes(const CheckpointTensor& tensor, 
   RETURN_IF_ERROR(reserve(scratch, num_bytes));
   RETURN_IF_ERROR(file_of(tensor).read_at(tensor.file_offset + offset, {scratch.data(), size}));
   return static_cast<const std::byte*>(scratch.data());
+}
+
+bool Checkpoint::can_read_rows(const CheckpointTensor& tensor) {
+  return tensor.readable && tensor.quantized == nullptr && tensor.fix != GgufFix::kUnitAdded &&
+         tensor.shape.rank() > 1;
+}
+
+Result<void> Checkpoint::read_rows(const CheckpointTensor& tensor, int64_t first, int64_t step,
+                                   std::span<const std::byte*> rows, Buffer& scratch) const {
+  CHECK(can_read_rows(tensor) && first >= 0 && step >= 1 && !rows.empty());
+  const int64_t columns = tensor.shape[tensor.shape.rank() - 1];
+  const int64_t row_bytes = dtype_bytes(tensor.dtype, columns);
+  const int64_t num_rows = tensor.shape.num_elements() / columns;
+  const auto count = static_cast<int64_t>(rows.size());
+  CHECK(first + (count - 1) * step < num_rows);
+  const int64_t heads = heads_of(tensor.fix);
+  const auto place = [&](int64_t i) {
+    return gguf_row(tensor.fix, heads, tensor.shape, first + i * step);
+  };
+  int64_t begin = place(0);
+  int64_t end = begin + 1;
+  for (int64_t i = 1; i < count; ++i) {
+    begin = std::min(begin, place(i));
+    end = std::max(end, place(i) + 1);
+  }
+  // What lies between the rows is read with them: they are next to each other, or every other one.
+  const auto size = static_cast<size_t>((end - begin) * row_bytes);
+  if (scratch.num_bytes() < size) {
+    scratch = Buffer();  // first give back, then take
+    ASSIGN_OR_RETURN(scratch, Buffer::allocate(size));
+  }
+  RETURN_IF_ERROR(
+      file_of(tensor).read_at(tensor.file_offset + begin * row_bytes, {scratch.data(), size}));
+  for (int64_t i = 0; i < count; ++i) {
+    rows[static_cast<size_t>(i)] = scratch.data() + (place(i) - begin) * row_bytes;
+  }
+  return {};
 }
 
 void Checkpoint::prefetch(const CheckpointTensor& tensor) const {

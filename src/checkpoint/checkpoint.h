@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -82,6 +83,14 @@ class Checkpoint {
   // read(). REQUIRES: the range is within the tensor, which is not `quantized`.
   Result<const std::byte*> read_bytes(const CheckpointTensor& tensor, int64_t offset,
                                       int64_t num_bytes, Buffer& scratch) const;
+  // Addresses in `scratch` of rows first, first + step and so on of a matrix or stack, whose last
+  // dimension is a row: for reading by several threads, each with a scratch of its own, which only
+  // grows. Errors as read(). REQUIRES: the rows are within the tensor and of whole blocks;
+  // can_read_rows().
+  Result<void> read_rows(const CheckpointTensor& tensor, int64_t first, int64_t step,
+                         std::span<const std::byte*> rows, Buffer& scratch) const;
+  // Whether rows of the tensor lie in its file as read() gives them.
+  static bool can_read_rows(const CheckpointTensor& tensor);
   // Tells the system that the tensor is read soon.
   void prefetch(const CheckpointTensor& tensor) const;
 

@@ -70,6 +70,15 @@ void undo_gguf_fix(GgufFix fix, int64_t num_heads, const Shape& shape, std::span
   if (fix == GgufFix::kUnitAdded) add_to_floats(-1.0F, data);
 }
 
+int64_t gguf_row(GgufFix fix, int64_t num_heads, const Shape& shape, int64_t row) {
+  CHECK(fix != GgufFix::kUnitAdded);
+  if (!moves_rows(fix)) return row;
+  const int64_t head_rows = shape[0] / num_heads;
+  const int64_t in_head = row % head_rows;
+  const int64_t half = head_rows / 2;
+  return row - in_head + in_head % half * 2 + in_head / half;
+}
+
 void apply_gguf_fix(GgufFix fix, int64_t num_heads, const Shape& shape, std::span<std::byte> data) {
   if (moves_rows(fix)) move_rows(num_heads, shape[0], true, data);
   if (fix == GgufFix::kUnitAdded) add_to_floats(1.0F, data);

@@ -218,6 +218,20 @@ Result<TensorView> FoundWeight::read(const Checkpoint& checkpoint, int64_t index
                     view.shape};
 }
 
+std::optional<FileRows> FoundWeight::rows(const Checkpoint& checkpoint, int64_t index) const {
+  if (spec_->shape.rank() < 2 || is_mxfp4(source_) || source_.transposed) return std::nullopt;
+  const Geometry g(spec_->shape);
+  const bool numbered = is_numbered(source_);
+  const CheckpointTensor& tensor = *tensors_[numbered ? static_cast<size_t>(index) : 0];
+  if (!Checkpoint::can_read_rows(tensor) || tensor.shape[tensor.shape.rank() - 1] != g.columns ||
+      g.columns % format_traits(dtype_).block_elements != 0) {
+    return std::nullopt;
+  }
+  const int64_t before = numbered ? 0 : index * source_rows(source_, g);
+  return FileRows(checkpoint, tensor, {g.rows, g.columns}, before + source_.first_row,
+                  source_.row_step);
+}
+
 Result<TensorView> FoundWeight::read_stored(const Checkpoint& checkpoint, int64_t index,
                                             Scratch& scratch) const {
   if (is_mxfp4(source_)) return read_mxfp4(checkpoint, index, scratch);

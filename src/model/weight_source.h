@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "checkpoint/checkpoint.h"
 #include "tensor/buffer.h"
+#include "tensor/row_source.h"
 #include "tensor/tensor.h"
 
 namespace pagoda {
@@ -44,6 +46,28 @@ struct WeightSpec {
   float offset = 0.0F;  // added to each element of a vector, in f32
 };
 
+// Rows of a matrix that lie in a checkpoint's file as the model wants them. Refers to both.
+class FileRows final : public RowSource {
+ public:
+  // Row i is the tensor's row first + i * step.
+  FileRows(const Checkpoint& checkpoint, const CheckpointTensor& tensor, const Shape& shape,
+           int64_t first, int64_t step)
+      : checkpoint_(&checkpoint), tensor_(&tensor), shape_(shape), first_(first), step_(step) {}
+  DType dtype() const override { return tensor_->dtype; }
+  const Shape& shape() const override { return shape_; }
+  Result<void> fetch(int64_t first, std::span<const std::byte*> rows,
+                     Buffer& scratch) const override {
+    return checkpoint_->read_rows(*tensor_, first_ + first * step_, step_, rows, scratch);
+  }
+
+ private:
+  const Checkpoint* checkpoint_;
+  const CheckpointTensor* tensor_;
+  Shape shape_;
+  int64_t first_;
+  int64_t step_;
+};
+
 // A parameter found in a checkpoint. Refers to the checkpoint and the spec, which outlive it.
 class FoundWeight {
  public:
@@ -64,6 +88,8 @@ class FoundWeight {
     std::vector<float> floats;
   };
   Result<TensorView> read(const Checkpoint& checkpoint, int64_t index, Scratch& scratch) const;
+  // The same matrix row by row, where its rows need no arranging; nothing for the others.
+  std::optional<FileRows> rows(const Checkpoint& checkpoint, int64_t index) const;
 
  private:
   friend Result<std::optional<FoundWeight>> find_weight(const Checkpoint&, const WeightSpec&);

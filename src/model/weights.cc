@@ -110,7 +110,21 @@ class MatrixReader {
       : checkpoint_(checkpoint), backend_(backend), cache_(cache) {}
 
   // Matrix `index` of `found`, or a vector: valid until the next call.
-  Result<TensorView> read(const FoundWeight& found, int64_t index, DType dtype) {
+  Result<const RowSource*> read(const FoundWeight& found, int64_t index, DType dtype) {
+    file_rows_.reset();
+    if (!uses_cache(found, dtype)) file_rows_ = found.rows(checkpoint_, index);
+    if (file_rows_) return &*file_rows_;
+    ASSIGN_OR_RETURN(const TensorView view, read_whole(found, index, dtype));
+    view_rows_.emplace(view);
+    return &*view_rows_;
+  }
+
+  void prefetch(const CheckpointTensor& tensor) const {
+    if (cache_ == nullptr || !cache_->has_file()) checkpoint_.prefetch(tensor);
+  }
+
+ private:
+  Result<TensorView> read_whole(const FoundWeight& found, int64_t index, DType dtype) {
     if (!uses_cache(found, dtype)) return found.read(checkpoint_, index, scratch_);
     const Shape& shape = found.spec().shape;
     const int32_t rank = shape.rank();
@@ -125,11 +139,6 @@ class MatrixReader {
     return view;
   }
 
-  void prefetch(const CheckpointTensor& tensor) const {
-    if (cache_ == nullptr || !cache_->has_file()) checkpoint_.prefetch(tensor);
-  }
-
- private:
   bool uses_cache(const FoundWeight& found, DType dtype) const {
     return cache_ != nullptr && is_quantized(dtype) && found.dtype() != dtype &&
            found.spec().shape.rank() > 1;
@@ -140,20 +149,22 @@ class MatrixReader {
   QuantizedCache* cache_;
   FoundWeight::Scratch scratch_;
   Buffer blocks_;
+  std::optional<FileRows> file_rows_;
+  std::optional<ViewRows> view_rows_;
 };
 
 Result<WeightPtr> pack(MatrixReader& reader, const FoundWeight& found, DType dtype,
                        Backend& backend, Progress& progress) {
   const Shape& shape = found.spec().shape;
   if (shape.rank() != 3) {
-    ASSIGN_OR_RETURN(const TensorView view, reader.read(found, 0, dtype));
-    ASSIGN_OR_RETURN(WeightPtr weight, backend.pack(view, dtype));
+    ASSIGN_OR_RETURN(const RowSource* source, reader.read(found, 0, dtype));
+    ASSIGN_OR_RETURN(WeightPtr weight, backend.pack_rows(*source, dtype));
     RETURN_IF_ERROR(progress.add(found.num_bytes()));
     return weight;
   }
   const auto& tensors = found.tensors();
   const int64_t matrix_bytes = found.num_bytes() / shape[0];
-  auto packed = backend.pack_stack(shape, dtype, [&](int64_t i) -> Result<TensorView> {
+  auto packed = backend.pack_stack(shape, dtype, [&](int64_t i) -> Result<const RowSource*> {
     // Asked for matrix i, so the one before is packed.
     if (i > 0) RETURN_IF_ERROR(progress.add(matrix_bytes));
     const auto next = static_cast<size_t>(i) + 1;

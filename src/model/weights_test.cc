@@ -120,18 +120,26 @@ TEST(StoredDType, QuantizedMatricesKeepTheirFormatUnlessAnotherIsAskedFor) {
 class RecordingBackend final : public Backend {
  public:
   std::string name() const override { return "recording"; }
-  Result<WeightPtr> pack(const TensorView& source, DType dtype) override {
-    std::vector<float> values(static_cast<size_t>(source.shape.num_elements()));
-    format_traits(source.dtype).decode(source.data, values.data(), source.shape.num_elements());
+  Result<WeightPtr> pack_rows(const RowSource& source, DType dtype) override {
+    const Shape& shape = source.shape();
+    const int64_t num_rows = shape.rank() > 1 ? shape[0] : 1;
+    const int64_t columns = shape[shape.rank() - 1];
+    std::vector<float> values(static_cast<size_t>(shape.num_elements()));
+    Buffer scratch;
+    for (int64_t row = 0; row < num_rows; ++row) {
+      const std::byte* data = nullptr;
+      RETURN_IF_ERROR(source.fetch(row, {&data, 1}, scratch));
+      format_traits(source.dtype()).decode(data, values.data() + row * columns, columns);
+    }
     packed.push_back(std::move(values));
-    return null_weight(source.shape, dtype);
+    return null_weight(shape, dtype);
   }
   Result<WeightPtr> pack_stack(
       const Shape& shape, DType dtype,
-      const std::function<Result<TensorView>(int64_t index)>& read) override {
+      const std::function<Result<const RowSource*>(int64_t index)>& read) override {
     for (int64_t i = 0; i < shape[0]; ++i) {
-      ASSIGN_OR_RETURN(const TensorView view, read(i));
-      RETURN_IF_ERROR(pack(view, dtype));
+      ASSIGN_OR_RETURN(const RowSource* rows, read(i));
+      RETURN_IF_ERROR(pack_rows(*rows, dtype));
     }
     return null_weight(shape, dtype);
   }

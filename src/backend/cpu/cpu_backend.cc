@@ -114,14 +114,14 @@ class CpuBackend final : public Backend, public Ops {
         moe_(kernels, pool_, matmul_) {}
 
   std::string name() const override { return std::string("cpu ") + kernels_.isa; }
-  Result<WeightPtr> pack(const TensorView& source, DType dtype) override {
-    ASSIGN_OR_RETURN(WeightPtr weight, PackedWeight::pack(source, dtype, kernels_, pool_));
+  Result<WeightPtr> pack_rows(const RowSource& source, DType dtype) override {
+    ASSIGN_OR_RETURN(WeightPtr weight, PackedWeight::pack(source, dtype, packer()));
     return weight;
   }
   Result<WeightPtr> pack_stack(
       const Shape& shape, DType dtype,
-      const std::function<Result<TensorView>(int64_t index)>& read) override {
-    ASSIGN_OR_RETURN(WeightPtr weight, StackedWeight::pack(shape, dtype, read, kernels_, pool_));
+      const std::function<Result<const RowSource*>(int64_t index)>& read) override {
+    ASSIGN_OR_RETURN(WeightPtr weight, StackedWeight::pack(shape, dtype, read, packer()));
     return weight;
   }
   int64_t packed_bytes(const Shape& shape, DType dtype) const override {
@@ -130,7 +130,10 @@ class CpuBackend final : public Backend, public Ops {
   }
   Ops& ops() override { return *this; }
   ThreadPool* thread_pool() override { return &pool_; }
-  Result<void> reserve_arena(size_t num_bytes) override { return arena_.reserve(num_bytes); }
+  Result<void> reserve_arena(size_t num_bytes) override {
+    pack_scratch_.clear();
+    return arena_.reserve(num_bytes);
+  }
 
   void begin_step() override {
     arena_.clear();
@@ -170,8 +173,14 @@ class CpuBackend final : public Backend, public Ops {
     });
   }
 
+  Packer packer() {
+    pack_scratch_.resize(static_cast<size_t>(pool_.num_threads()));
+    return {.kernels = kernels_, .pool = pool_, .scratch = pack_scratch_};
+  }
+
   const CpuKernels& kernels_;
   ThreadPool pool_;
+  std::vector<Buffer> pack_scratch_;  // while weights are loaded
   MatmulDriver matmul_;
   AttentionDriver attention_;
   MoeDriver moe_;

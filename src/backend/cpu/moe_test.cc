@@ -45,9 +45,12 @@ Experts make_experts(const Sizes& s, bool with_bias) {
 
 WeightPtr pack_stack(Backend& backend, const std::vector<float>& values, const Shape& shape,
                      DType dtype) {
-  auto weight = backend.pack_stack(shape, dtype, [&](int64_t i) -> Result<TensorView> {
+  std::optional<ViewRows> rows;
+  auto weight = backend.pack_stack(shape, dtype, [&](int64_t i) -> Result<const RowSource*> {
     const float* from = values.data() + i * shape[1] * shape[2];
-    return TensorView{reinterpret_cast<const std::byte*>(from), DType::kF32, {shape[1], shape[2]}};
+    rows.emplace(
+        TensorView{reinterpret_cast<const std::byte*>(from), DType::kF32, {shape[1], shape[2]}});
+    return &*rows;
   });
   EXPECT_TRUE(weight.ok());
   return weight.ok() ? weight.value() : nullptr;

@@ -3,14 +3,23 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "backend/backend.h"
 #include "backend/cpu/kernels.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "tensor/buffer.h"
+#include "tensor/row_source.h"
 
 namespace pagoda::cpu {
+
+// What packing works with. Borrowed.
+struct Packer {
+  const CpuKernels& kernels;
+  ThreadPool& pool;
+  std::span<Buffer> scratch;  // one for each worker, kept for the next matrix
+};
 
 // A matrix [Out, In] as ceil(Out / 32) panels, each one contiguous stream of units along In
 // (MatmulKernel says what a unit holds: f32 [1 k][32 rows]; bf16 [32 rows][2 k]; q8_0 a group of 32
@@ -19,12 +28,12 @@ namespace pagoda::cpu {
 // q3_k, q4_k and q5_k up to 6 % more. Immutable once packed; thread-safe then.
 class PackedWeight : public Weight {
  public:
-  // Copies and converts `source` with the pool's workers. Errors as Backend::pack. The result lies
-  // in `place`, zeroed memory of packed_bytes() that is aligned to 64 and outlives it, or, when
-  // that is null, in memory of its own.
-  static Result<std::shared_ptr<const PackedWeight>> pack(const TensorView& source, DType dtype,
-                                                          const CpuKernels& kernels,
-                                                          ThreadPool& pool,
+  // Copies and converts `source` with the pool's workers, each a panel at a time, so that memory
+  // beyond the result is a panel's rows for each. Errors as Backend::pack_rows. The result lies in
+  // `place`, zeroed memory of packed_bytes() that is aligned to 64 and outlives it, or, when that
+  // is null, in memory of its own.
+  static Result<std::shared_ptr<const PackedWeight>> pack(const RowSource& source, DType dtype,
+                                                          const Packer& packer,
                                                           std::byte* place = nullptr);
   // Bytes that pack() would hold; 0 for a shape or format that it refuses.
   static int64_t packed_bytes(const Shape& shape, DType dtype);

@@ -14,119 +14,162 @@ namespace {
 
 constexpr int kGroupElements = 32;
 
-// One block of any format: quants one a byte, and its scales as bits.
-struct UnitRow {
-  uint8_t quants[256];  // not set where PackFormat::words gives them
-  uint16_t scale = 0;   // d: f16, or bf16 for MXFP4
-  uint16_t min = 0;     // m or dmin
+// The scales of one block of any format, as bits.
+struct BlockScales {
+  uint16_t scale = 0;  // d: f16, or bf16 for MXFP4
+  uint16_t min = 0;    // m or dmin
   // Of each group of 32, or of each 16: sc, and m with mins. Signed ones as bytes.
   uint8_t scales[16] = {};
   uint8_t mins[16] = {};
 };
 
-template <typename Block>
-void read_simple(const std::byte* from, UnitRow& row) {
-  const auto block = load_block<Block>(from);
-  if constexpr (requires { block.high; }) unpack_quants(block, row.quants);
-  row.scale = block.scale;
-  if constexpr (requires { block.min; }) row.min = block.min;
-}
-
-template <typename Block>
-void read_k(const std::byte* from, UnitRow& row) {
-  const auto block = load_block<Block>(from);
-  if constexpr (requires { block.high; }) unpack_quants(block, row.quants);
-  row.scale = block.scale;
-  row.min = block.min;
-  unpack_scales(block.scales, row.scales, row.mins);
-}
-
-void read_q2_k(const std::byte* from, UnitRow& row) {
-  const auto block = load_block<BlockQ2_K>(from);
-  unpack_quants(block, row.quants);
-  row.scale = block.scale;
-  row.min = block.min;
-  for (size_t i = 0; i < 16; ++i) {
-    row.scales[i] = block.scales[i] & 0x0fU;
-    row.mins[i] = static_cast<uint8_t>(block.scales[i] >> 4);
-  }
-}
-
-void read_q3_k(const std::byte* from, UnitRow& row) {
-  const auto block = load_block<BlockQ3_K>(from);
-  unpack_quants(block, row.quants);
-  row.scale = block.scale;
-  int8_t scales[16];
-  unpack_scales(block.scales, scales);
-  std::memcpy(row.scales, scales, sizeof(scales));
-}
-
-void read_q6_k(const std::byte* from, UnitRow& row) {
-  const auto block = load_block<BlockQ6_K>(from);
-  unpack_quants(block, row.quants);
-  row.scale = block.scale;
-  std::memcpy(row.scales, block.scales, sizeof(block.scales));
-}
-
-// All scales are powers of two from 2^-128 on, which bf16 holds exactly.
-void read_mxfp4(const std::byte* from, UnitRow& row) {
-  const auto block = load_block<BlockMXFP4>(from);
-  row.scale = float_to_bf16(mxfp4_scale(block.exponent));
-}
-
-uint32_t load32(const uint8_t* from) {
-  uint32_t value = 0;
-  std::memcpy(&value, from, sizeof(value));
-  return value;
-}
-
-// Low halves of 32 elements are the four words of the nibble plane already.
-template <typename Block>
-void simple_words(const std::byte* from, int, uint32_t (&words)[4]) {
-  const auto block = load_block<Block>(from);
-  std::memcpy(words, block.low, sizeof(words));
-}
-
-// Each 32 bytes hold one group below and the next above.
-void q4_k_words(const std::byte* from, int group, uint32_t (&words)[4]) {
-  uint8_t low[32];
-  std::memcpy(low, from + offsetof(BlockQ4_K, low) + group / 2 * 32, sizeof(low));
-  const int shift = group % 2 * 4;
-  for (int v = 0; v < 4; ++v) {
-    const uint32_t first = load32(low + 4 * v) >> shift & 0x0f0f0f0fU;
-    const uint32_t second = load32(low + 16 + 4 * v) >> shift & 0x0f0f0f0fU;
-    words[v] = first | second << 4;
-  }
-}
-
-struct PackFormat {
-  DType dtype;
-  QuantLayout layout;
-  void (*read)(const std::byte* from, UnitRow& row);
-  // The four words of a group's nibble plane, for formats of nibbles alone; null for the others,
-  // whose quants read() gives.
-  void (*words)(const std::byte* from, int group, uint32_t (&words)[4]) = nullptr;
+// The quants of 32 elements, one a byte.
+struct GroupQuants {
+  WordVector first;  // elements 0..15
+  WordVector second;
 };
 
-constexpr PackFormat kPackFormats[] = {
-    {DType::kQ4_0, kQ4_0Layout, read_simple<BlockQ4_0>, simple_words<BlockQ4_0>},
-    {DType::kQ4_1, kQ4_1Layout, read_simple<BlockQ4_1>, simple_words<BlockQ4_1>},
-    {DType::kQ5_0, kQ5_0Layout, read_simple<BlockQ5_0>},
-    {DType::kQ5_1, kQ5_1Layout, read_simple<BlockQ5_1>},
-    {DType::kQ2_K, kQ2_KLayout, read_q2_k},
-    {DType::kQ3_K, kQ3_KLayout, read_q3_k},
-    {DType::kQ4_K, kQ4_KLayout, read_k<BlockQ4_K>, q4_k_words},
-    {DType::kQ5_K, kQ5_KLayout, read_k<BlockQ5_K>},
-    {DType::kQ6_K, kQ6_KLayout, read_q6_k},
-    {DType::kMXFP4, kMxfp4Layout, read_mxfp4, simple_words<BlockMXFP4>},
+// Bits `shift` and up of each byte, as many as `mask` has.
+GroupQuants take_bits(const std::byte* from, int shift, uint32_t mask) {
+  return {load_words(from) >> shift & mask, load_words(from + 16) >> shift & mask};
+}
+GroupQuants operator|(const GroupQuants& a, const GroupQuants& b) {
+  return {a.first | b.first, a.second | b.second};
+}
+GroupQuants operator<<(const GroupQuants& a, int shift) {
+  return {a.first << shift, a.second << shift};
+}
+
+constexpr uint32_t kNibbles = 0x0f0f0f0fU;
+constexpr uint32_t kPairs = 0x03030303U;
+constexpr uint32_t kBits = 0x01010101U;
+
+// "Low halves": 16 bytes with one element below and the one 16 further above.
+template <typename Block>
+GroupQuants low_halves(const std::byte* block) {
+  const WordVector low = load_words(block + offsetof(Block, low));
+  return {low & kNibbles, low >> 4 & kNibbles};
+}
+
+// Bit j becomes bit 0 of byte j.
+GroupQuants spread_bits(uint32_t bits) {
+  uint32_t bytes[8];
+  // The products are four copies 7 bits apart, so that bit i of four meets bit 0 of byte i.
+  for (int i = 0; i < 8; ++i) bytes[i] = (bits >> (4 * i) & 0x0fU) * 0x00204081U & kBits;
+  return {load_words(bytes), load_words(bytes + 4)};
+}
+
+// A format: its block, its layout, the quants of a group, and the scales.
+template <typename BlockType>
+struct SimpleFormat {
+  using Block = BlockType;
+  static GroupQuants quants(const std::byte* block, int) {
+    if constexpr (requires(Block b) { b.high; }) {
+      uint32_t high = 0;
+      std::memcpy(&high, block + offsetof(Block, high), sizeof(high));
+      return low_halves<Block>(block) | spread_bits(high) << 4;
+    } else {
+      return low_halves<Block>(block);
+    }
+  }
+  static void scales(const Block& block, BlockScales& out) {
+    out.scale = block.scale;
+    if constexpr (requires { block.min; }) out.min = block.min;
+  }
+};
+struct FormatQ4_0 : SimpleFormat<BlockQ4_0> {
+  static constexpr QuantLayout kLayout = kQ4_0Layout;
+};
+struct FormatQ4_1 : SimpleFormat<BlockQ4_1> {
+  static constexpr QuantLayout kLayout = kQ4_1Layout;
+};
+struct FormatQ5_0 : SimpleFormat<BlockQ5_0> {
+  static constexpr QuantLayout kLayout = kQ5_0Layout;
+};
+struct FormatQ5_1 : SimpleFormat<BlockQ5_1> {
+  static constexpr QuantLayout kLayout = kQ5_1Layout;
 };
 
-const PackFormat* find(DType dtype) {
-  for (const PackFormat& format : kPackFormats) {
-    if (format.dtype == dtype) return &format;
+struct FormatMXFP4 {
+  using Block = BlockMXFP4;
+  static constexpr QuantLayout kLayout = kMxfp4Layout;
+  static GroupQuants quants(const std::byte* block, int) { return low_halves<Block>(block); }
+  // All scales are powers of two from 2^-128 on, which bf16 holds exactly.
+  static void scales(const Block& block, BlockScales& out) {
+    out.scale = float_to_bf16(mxfp4_scale(block.exponent));
   }
-  return nullptr;
-}
+};
+
+struct FormatQ2_K {
+  using Block = BlockQ2_K;
+  static constexpr QuantLayout kLayout = kQ2_KLayout;
+  static GroupQuants quants(const std::byte* block, int group) {
+    return take_bits(block + offsetof(Block, quants) + group / 4 * 32, group % 4 * 2, kPairs);
+  }
+  static void scales(const Block& block, BlockScales& out) {
+    out.scale = block.scale;
+    out.min = block.min;
+    for (size_t i = 0; i < 16; ++i) {
+      out.scales[i] = block.scales[i] & 0x0fU;
+      out.mins[i] = static_cast<uint8_t>(block.scales[i] >> 4);
+    }
+  }
+};
+
+struct FormatQ3_K {
+  using Block = BlockQ3_K;
+  static constexpr QuantLayout kLayout = kQ3_KLayout;
+  static GroupQuants quants(const std::byte* block, int group) {
+    return take_bits(block + offsetof(Block, quants) + group / 4 * 32, group % 4 * 2, kPairs) |
+           take_bits(block + offsetof(Block, high), group, kBits) << 2;
+  }
+  static void scales(const Block& block, BlockScales& out) {
+    out.scale = block.scale;
+    int8_t scales[16];
+    unpack_scales(block.scales, scales);
+    std::memcpy(out.scales, scales, sizeof(scales));
+  }
+};
+
+template <typename BlockType>
+struct FormatWithMins {
+  using Block = BlockType;
+  static GroupQuants quants(const std::byte* block, int group) {
+    const GroupQuants low =
+        take_bits(block + offsetof(Block, low) + group / 2 * 32, group % 2 * 4, kNibbles);
+    if constexpr (requires(Block b) { b.high; }) {
+      return low | take_bits(block + offsetof(Block, high), group, kBits) << 4;
+    } else {
+      return low;
+    }
+  }
+  static void scales(const Block& block, BlockScales& out) {
+    out.scale = block.scale;
+    out.min = block.min;
+    unpack_scales(block.scales, out.scales, out.mins);
+  }
+};
+struct FormatQ4_K : FormatWithMins<BlockQ4_K> {
+  static constexpr QuantLayout kLayout = kQ4_KLayout;
+};
+struct FormatQ5_K : FormatWithMins<BlockQ5_K> {
+  static constexpr QuantLayout kLayout = kQ5_KLayout;
+};
+
+struct FormatQ6_K {
+  using Block = BlockQ6_K;
+  static constexpr QuantLayout kLayout = kQ6_KLayout;
+  static GroupQuants quants(const std::byte* block, int group) {
+    const int half = group / 4;
+    const int low_at = half * 64 + group % 2 * 32;
+    return take_bits(block + offsetof(Block, low) + low_at, group % 4 / 2 * 4, kNibbles) |
+           take_bits(block + offsetof(Block, high) + half * 32, group % 4 * 2, kPairs) << 4;
+  }
+  static void scales(const Block& block, BlockScales& out) {
+    out.scale = block.scale;
+    std::memcpy(out.scales, block.scales, sizeof(block.scales));
+  }
+};
 
 void store16(std::byte* to, uint16_t value) {
   std::memcpy(to, &value, sizeof(value));
@@ -147,37 +190,148 @@ BitPlaces bit_places(const QuantLayout& layout) {
   return {high, high + (layout.pairs ? 2 : 0)};
 }
 
-void place_words(const uint32_t (&words)[4], int64_t lane, std::byte* group) {
-  std::byte* to = group + lane / 16 * 256 + lane % 16 * 4;
-  for (int v = 0; v < 4; ++v) std::memcpy(to + v * 64, &words[v], sizeof(words[v]));
+// Lower four bits of each byte of both halves, and the upper four, as words of the nibble plane.
+WordVector low_words(const GroupQuants& q) {
+  return (q.first & kNibbles) | (q.second & kNibbles) << 4;
+}
+WordVector high_words(const GroupQuants& q) {
+  return (q.first >> 4 & kNibbles) | (q.second & ~kNibbles);
 }
 
-// Four quants, those of a step, in one word.
-void place_quants(const QuantLayout& layout, const uint8_t* quants, int64_t lane,
-                  std::byte* group) {
-  const BitPlaces at = bit_places(layout);
+// Pairs and single bits of four rows. Word j of each has the bits of steps j and, four bits higher,
+// j + 4.
+template <typename Format>
+void place_narrow(const WordVector (&words)[4], int64_t lane, std::byte* group) {
+  constexpr QuantLayout kLayout = Format::kLayout;
   const int64_t half = lane / 16;
-  const int64_t offset = lane % 16 * 4;
-  uint32_t steps[8];
-  std::memcpy(steps, quants, sizeof(steps));
-  if (layout.nibbles) {
-    for (int v = 0; v < 4; ++v) {
-      const uint32_t word = (steps[v] & 0x0f0f0f0fU) | (steps[v + 4] & 0x0f0f0f0fU) << 4;
-      std::memcpy(group + half * 256 + v * 64 + offset, &word, sizeof(word));
-    }
-  }
-  if (layout.pairs) {
+  std::byte* const to = group + lane % 16 * 4;
+  const int shift = kLayout.nibbles ? 4 : 0;
+  if constexpr (kLayout.pairs) {
+    const int high = bit_places(kLayout).high - shift;
     for (int v = 0; v < 2; ++v) {
-      uint32_t word = 0;
-      for (int i = 0; i < 4; ++i) word |= (steps[4 * v + i] >> at.high & 0x03030303U) << (2 * i);
-      std::memcpy(group + layout.pairs_at() + half * 128 + v * 64 + offset, &word, sizeof(word));
+      WordVector plane = {};
+      for (int i = 0; i < 4; ++i) plane |= (words[i] >> (high + 4 * v) & kPairs) << (2 * i);
+      store_words(to + kLayout.pairs_at() + half * 128 + v * 64, plane);
     }
   }
-  if (layout.bits) {
-    uint32_t word = 0;
-    for (int i = 0; i < 8; ++i) word |= (steps[i] >> at.top & 0x01010101U) << i;
-    std::memcpy(group + layout.bits_at() + half * 64 + offset, &word, sizeof(word));
+  if constexpr (kLayout.bits) {
+    const int top = bit_places(kLayout).top - shift;
+    WordVector plane = {};
+    for (int i = 0; i < 8; ++i) plane |= (words[i % 4] >> (top + i / 4 * 4) & kBits) << i;
+    store_words(to + kLayout.bits_at() + half * 64, plane);
   }
+}
+
+// The planes of one group of four rows.
+template <typename Format>
+void place_quants(const std::byte* const (&blocks)[4], int index, int64_t lane, std::byte* group) {
+  constexpr QuantLayout kLayout = Format::kLayout;
+  WordVector low[4];
+  WordVector high[4];
+  for (int row = 0; row < 4; ++row) {
+    const GroupQuants quants = Format::quants(blocks[row], index);
+    low[row] = low_words(quants);
+    high[row] = high_words(quants);
+  }
+  transpose_words(low);
+  if constexpr (kLayout.nibbles) {
+    std::byte* const to = group + lane / 16 * 256 + lane % 16 * 4;
+    for (int v = 0; v < 4; ++v) store_words(to + v * 64, low[v]);
+  }
+  if constexpr (kLayout.pairs || kLayout.bits) {
+    if constexpr (kLayout.nibbles) transpose_words(high);
+    place_narrow<Format>(kLayout.nibbles ? high : low, lane, group);
+  }
+}
+
+void place_scales(const QuantLayout& layout, const BlockScales& from, int index, int64_t lane,
+                  std::byte* scales) {
+  const auto part = static_cast<size_t>(2 * index);
+  switch (layout.scales) {
+    case QuantScales::kF16:
+    case QuantScales::kBf16: store16(scales + lane * 2, from.scale); break;
+    case QuantScales::kF16AndMin:
+      store16(scales + lane * 2, from.scale);
+      store16(scales + 64 + lane * 2, from.min);
+      break;
+    case QuantScales::kWithMins:
+      scales[lane] = std::byte{from.scales[index]};
+      scales[32 + lane] = std::byte{from.mins[index]};
+      break;
+    case QuantScales::kWithMins16:
+      for (size_t i = 0; i < 2; ++i) {
+        scales[i * 32 + static_cast<size_t>(lane)] =
+            static_cast<std::byte>(from.scales[part + i] | from.mins[part + i] << 4);
+      }
+      break;
+    case QuantScales::kSigned16:
+      for (size_t i = 0; i < 2; ++i) {
+        scales[i * 32 + static_cast<size_t>(lane)] = std::byte{from.scales[part + i]};
+      }
+      break;
+  }
+}
+
+template <typename Format>
+void place_unit_scales(const std::byte* from, int64_t lane, std::byte* unit) {
+  constexpr QuantLayout kLayout = Format::kLayout;
+  BlockScales scales;
+  Format::scales(load_block<typename Format::Block>(from), scales);
+  if constexpr (kLayout.two_levels()) {
+    store16(unit + lane * 2, scales.scale);
+    if constexpr (kLayout.has_mins()) store16(unit + 64 + lane * 2, scales.min);
+  }
+  std::byte* group = unit + kLayout.header_bytes();
+  for (int i = 0; i < kLayout.groups(); ++i, group += kLayout.group_bytes()) {
+    place_scales(kLayout, scales, i, lane, group + kLayout.scales_at());
+  }
+}
+
+template <typename Format>
+void place(std::span<const std::byte* const> rows, int64_t num_blocks, int64_t lane,
+           std::byte* units) {
+  using Block = typename Format::Block;
+  constexpr QuantLayout kLayout = Format::kLayout;
+  // Quants of rows that are not there: all bits zero.
+  static constexpr std::byte kNothing[sizeof(Block)] = {};
+  for (int64_t i = 0; i < num_blocks; ++i, units += kLayout.unit_bytes()) {
+    const std::byte* blocks[kTileRows] = {kNothing, kNothing, kNothing, kNothing};
+    for (size_t row = 0; row < rows.size(); ++row) {
+      blocks[row] = rows[row] + i * static_cast<int64_t>(sizeof(Block));
+      place_unit_scales<Format>(blocks[row], lane + static_cast<int64_t>(row), units);
+    }
+    std::byte* group = units + kLayout.header_bytes();
+    for (int index = 0; index < kLayout.groups(); ++index, group += kLayout.group_bytes()) {
+      place_quants<Format>(blocks, index, lane, group);
+    }
+  }
+}
+
+struct PackFormat {
+  DType dtype;
+  QuantLayout layout;
+  void (*place)(std::span<const std::byte* const> rows, int64_t num_blocks, int64_t lane,
+                std::byte* units);
+};
+
+constexpr PackFormat kPackFormats[] = {
+    {DType::kQ4_0, kQ4_0Layout, place<FormatQ4_0>},
+    {DType::kQ4_1, kQ4_1Layout, place<FormatQ4_1>},
+    {DType::kQ5_0, kQ5_0Layout, place<FormatQ5_0>},
+    {DType::kQ5_1, kQ5_1Layout, place<FormatQ5_1>},
+    {DType::kQ2_K, kQ2_KLayout, place<FormatQ2_K>},
+    {DType::kQ3_K, kQ3_KLayout, place<FormatQ3_K>},
+    {DType::kQ4_K, kQ4_KLayout, place<FormatQ4_K>},
+    {DType::kQ5_K, kQ5_KLayout, place<FormatQ5_K>},
+    {DType::kQ6_K, kQ6_KLayout, place<FormatQ6_K>},
+    {DType::kMXFP4, kMxfp4Layout, place<FormatMXFP4>},
+};
+
+const PackFormat* find(DType dtype) {
+  for (const PackFormat& format : kPackFormats) {
+    if (format.dtype == dtype) return &format;
+  }
+  return nullptr;
 }
 
 void read_quants(const QuantLayout& layout, const std::byte* group, int64_t lane, uint8_t* quants) {
@@ -202,34 +356,6 @@ void read_quants(const QuantLayout& layout, const std::byte* group, int64_t lane
       q |= (eight >> step & 1U) << at.top;
     }
     quants[k] = static_cast<uint8_t>(q);
-  }
-}
-
-void place_scales(const QuantLayout& layout, const UnitRow& row, int index, int64_t lane,
-                  std::byte* scales) {
-  const auto part = static_cast<size_t>(2 * index);
-  switch (layout.scales) {
-    case QuantScales::kF16:
-    case QuantScales::kBf16: store16(scales + lane * 2, row.scale); break;
-    case QuantScales::kF16AndMin:
-      store16(scales + lane * 2, row.scale);
-      store16(scales + 64 + lane * 2, row.min);
-      break;
-    case QuantScales::kWithMins:
-      scales[lane] = std::byte{row.scales[index]};
-      scales[32 + lane] = std::byte{row.mins[index]};
-      break;
-    case QuantScales::kWithMins16:
-      for (size_t i = 0; i < 2; ++i) {
-        scales[i * 32 + static_cast<size_t>(lane)] =
-            static_cast<std::byte>(row.scales[part + i] | row.mins[part + i] << 4);
-      }
-      break;
-    case QuantScales::kSigned16:
-      for (size_t i = 0; i < 2; ++i) {
-        scales[i * 32 + static_cast<size_t>(lane)] = std::byte{row.scales[part + i]};
-      }
-      break;
   }
 }
 
@@ -266,31 +392,11 @@ const QuantLayout* quant_layout(DType dtype) {
   return format == nullptr ? nullptr : &format->layout;
 }
 
-void place_blocks(DType dtype, const std::byte* blocks, int64_t num_blocks, int64_t lane,
-                  std::byte* units) {
+void place_blocks(DType dtype, std::span<const std::byte* const> rows, int64_t num_blocks,
+                  int64_t lane, std::byte* units) {
   const PackFormat* format = find(dtype);
-  CHECK(format != nullptr);
-  const QuantLayout& layout = format->layout;
-  const int64_t block_bytes = format_traits(dtype).block_bytes;
-  UnitRow row;
-  for (int64_t block = 0; block < num_blocks; ++block, units += layout.unit_bytes()) {
-    format->read(blocks + block * block_bytes, row);
-    if (layout.two_levels()) {
-      store16(units + lane * 2, row.scale);
-      if (layout.has_mins()) store16(units + 64 + lane * 2, row.min);
-    }
-    std::byte* group = units + layout.header_bytes();
-    for (int i = 0; i < layout.groups(); ++i, group += layout.group_bytes()) {
-      if (format->words != nullptr) {
-        uint32_t words[4];
-        format->words(blocks + block * block_bytes, i, words);
-        place_words(words, lane, group);
-      } else {
-        place_quants(layout, row.quants + i * kGroupElements, lane, group);
-      }
-      place_scales(layout, row, i, lane, group + layout.scales_at());
-    }
-  }
+  CHECK(format != nullptr && !rows.empty() && rows.size() <= kTileRows && lane % kTileRows == 0);
+  format->place(rows, num_blocks, lane, units);
 }
 
 void decode_lane(DType dtype, const std::byte* units, int64_t num_units, int64_t lane, float* out) {

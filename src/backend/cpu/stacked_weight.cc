@@ -25,8 +25,8 @@ int64_t StackedWeight::packed_bytes(const Shape& shape, DType dtype) {
 }
 
 Result<std::shared_ptr<const StackedWeight>> StackedWeight::pack(
-    const Shape& shape, DType dtype, const std::function<Result<TensorView>(int64_t index)>& read,
-    const CpuKernels& kernels, ThreadPool& pool) {
+    const Shape& shape, DType dtype,
+    const std::function<Result<const RowSource*>(int64_t index)>& read, const Packer& packer) {
   const int64_t bytes = packed_bytes(shape, dtype);
   if (bytes == 0) {
     return invalid_argument(fmt::format("{} cannot hold a stack of matrices of shape {}",
@@ -37,10 +37,10 @@ Result<std::shared_ptr<const StackedWeight>> StackedWeight::pack(
   stack->dtype_ = dtype;
   ASSIGN_OR_RETURN(stack->buffer_, Buffer::allocate(static_cast<size_t>(bytes)));
   for (int64_t i = 0; i < shape[0]; ++i) {
-    ASSIGN_OR_RETURN(const TensorView view, read(i));
-    CHECK((view.shape == Shape{shape[1], shape[2]}));
+    ASSIGN_OR_RETURN(const RowSource* source, read(i));
+    CHECK((source->shape() == Shape{shape[1], shape[2]}));
     std::byte* const place = stack->buffer_.data() + i * matrix_bytes(shape, dtype);
-    ASSIGN_OR_RETURN(auto matrix, PackedWeight::pack(view, dtype, kernels, pool, place));
+    ASSIGN_OR_RETURN(auto matrix, PackedWeight::pack(*source, dtype, packer, place));
     stack->matrices_.push_back(std::move(matrix));
   }
   return std::shared_ptr<const StackedWeight>(std::move(stack));

@@ -17,8 +17,8 @@ class StackedWeight : public Weight {
  public:
   // Errors as Backend::pack_stack.
   static Result<std::shared_ptr<const StackedWeight>> pack(
-      const Shape& shape, DType dtype, const std::function<Result<TensorView>(int64_t index)>& read,
-      const CpuKernels& kernels, ThreadPool& pool);
+      const Shape& shape, DType dtype,
+      const std::function<Result<const RowSource*>(int64_t index)>& read, const Packer& packer);
   // Bytes that pack() would hold; 0 for a shape or format that it refuses.
   static int64_t packed_bytes(const Shape& shape, DType dtype);
 

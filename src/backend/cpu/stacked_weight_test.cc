@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <optional>
 
 #include "backend/cpu/test_backend.h"
 
@@ -16,11 +17,13 @@ TEST(StackedWeight, HoldsEachMatrixAsPackingItAloneDoes) {
   const std::vector<float> values = random_floats(3 * 40 * 64, 1);
   for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0}) {
     std::vector<int64_t> reads;
+    std::optional<ViewRows> rows;
     const auto stack =
-        backend->pack_stack({3, 40, 64}, dtype, [&](int64_t i) -> Result<TensorView> {
+        backend->pack_stack({3, 40, 64}, dtype, [&](int64_t i) -> Result<const RowSource*> {
           reads.push_back(i);
           const float* from = values.data() + i * 40 * 64;
-          return TensorView{reinterpret_cast<const std::byte*>(from), DType::kF32, {40, 64}};
+          rows.emplace(TensorView{reinterpret_cast<const std::byte*>(from), DType::kF32, {40, 64}});
+          return &*rows;
         });
     ASSERT_TRUE(stack.ok());
     EXPECT_THAT(reads, testing::ElementsAre(0, 1, 2));
@@ -44,9 +47,10 @@ TEST(StackedWeight, HoldsEachMatrixAsPackingItAloneDoes) {
 
 TEST(StackedWeight, PassesTheReadersErrorOn) {
   const auto backend = make_backend("");
-  const auto stack = backend->pack_stack({2, 4, 8}, DType::kF32, [](int64_t) -> Result<TensorView> {
-    return Error{ErrorCode::kNotFound, "gone"};
-  });
+  const auto stack =
+      backend->pack_stack({2, 4, 8}, DType::kF32, [](int64_t) -> Result<const RowSource*> {
+        return Error{ErrorCode::kNotFound, "gone"};
+      });
   ASSERT_FALSE(stack.ok());
   EXPECT_EQ(stack.error().code, ErrorCode::kNotFound);
 }
@@ -60,9 +64,9 @@ TEST(StackedWeight, RefusesShapesThatAreNoStackBeforeReading) {
                                              {{kHuge, 4, 8}, DType::kF32},
                                              {{2, kHuge, 8}, DType::kF32}};
   for (const auto& [shape, dtype] : refused) {
-    const auto stack = backend->pack_stack(shape, dtype, [](int64_t) -> Result<TensorView> {
+    const auto stack = backend->pack_stack(shape, dtype, [](int64_t) -> Result<const RowSource*> {
       ADD_FAILURE() << "read";
-      return TensorView{};
+      return Error{ErrorCode::kInternal, ""};
     });
     ASSERT_FALSE(stack.ok()) << to_string(shape);
     EXPECT_EQ(stack.error().code, ErrorCode::kInvalidArgument);
