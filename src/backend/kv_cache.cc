@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -13,6 +14,16 @@ namespace pagoda {
 namespace {
 
 constexpr int64_t kTooMany = std::numeric_limits<int64_t>::max();
+
+// What is read of one head before the next run, at most. Eight 4 KiB pages: reading ahead starts
+// again on each of those anyway.
+constexpr int64_t kRunBytes = 32 << 10;
+
+int32_t blocks_per_run(int64_t bytes_per_page) {
+  int32_t blocks = 1;
+  while (2 * blocks * bytes_per_page <= kRunBytes) blocks *= 2;
+  return blocks;
+}
 
 }  // namespace
 
@@ -56,6 +67,7 @@ Result<KvCache> KvCache::create(const KvCacheGeometry& geometry) {
   }
   KvCache cache;
   cache.geometry_ = geometry;
+  cache.run_blocks_ = blocks_per_run(g.bytes_per_page());
   ASSIGN_OR_RETURN(cache.buffer_, Buffer::allocate(static_cast<size_t>(bytes)));
   return cache;
 }
@@ -68,8 +80,11 @@ const std::byte* KvCache::page(int32_t layer, bool value, int32_t block, int32_t
   const KvCacheGeometry& g = geometry_;
   DCHECK(layer >= 0 && layer < g.num_layers && block >= 0 && block < g.num_blocks);
   DCHECK(kv_head >= 0 && kv_head < g.num_kv_heads);
-  const int64_t plane = int64_t{layer} * 2 + (value ? 1 : 0);
-  const int64_t index = (plane * g.num_kv_heads + kv_head) * g.num_blocks + block;
+  const int64_t plane = (int64_t{layer} * 2 + (value ? 1 : 0)) * g.num_kv_heads + kv_head;
+  const int64_t num_planes = int64_t{g.num_layers} * 2 * g.num_kv_heads;
+  const int32_t first = block & ~(run_blocks_ - 1);
+  const int32_t run = std::min(run_blocks_, g.num_blocks - first);
+  const int64_t index = first * num_planes + plane * run + (block - first);
   return buffer_.data() + index * g.bytes_per_page();
 }
 

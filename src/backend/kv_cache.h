@@ -28,14 +28,16 @@ struct KvCacheGeometry {
   int64_t elements_offset() const { return dtype == DType::kI8 ? int64_t{block_size} * 4 : 0; }
 };
 
-// Keys and values of every block: [L, 2, K, N, page], one contiguous page for each head and block.
-// A head's pages lie together and K pages apart from V pages, so that a sequence whose blocks
-// follow each other is read as one stream. A V page is [B, D] row-major; a K page is [D, B], so
-// that the scores of neighbouring keys are computed side by side. With kI8 a page begins with one
-// f32 scale for each of its B tokens, the largest magnitude of the token's head / 127, and an
-// element is that scale times round_to_even(x * (1 / scale)); the page's size is rounded up to
-// whole floats. Owned by the runner; written and read only inside Ops::attention, on the engine
-// thread and its workers. Allocated once, never grown.
+// Keys and values of every block: [N / R, L, 2, K, R, page], one contiguous page for each head and
+// block, in runs of R blocks. Pages of a head lie together in a run and K pages apart from V pages,
+// so that a sequence whose blocks follow each other is read in long pieces. Runs are short enough
+// that the first blocks of all layers are few huge pages: were a head's pages of all blocks one
+// piece, the first token would make one resident for each layer and head, K and V. A V page is [B,
+// D] row-major; a K page is [D, B], so that the scores of neighbouring keys are computed side by
+// side. With kI8 a page begins with one f32 scale for each of its B tokens, the largest magnitude
+// of the token's head / 127, and an element is that scale times round_to_even(x * (1 / scale)); the
+// page's size is rounded up to whole floats. Owned by the runner; written and read only inside
+// Ops::attention, on the engine thread and its workers. Allocated once, never grown.
 class KvCache {
  public:
   // kOverloaded when memory is refused, kInvalidArgument for a geometry with a non-positive count
@@ -53,6 +55,7 @@ class KvCache {
 
  private:
   KvCacheGeometry geometry_;
+  int32_t run_blocks_ = 1;  // R, a power of two; the last run may be shorter
   Buffer buffer_;
 };
 

@@ -37,6 +37,35 @@ TEST(KvCache, PagesAreDisjointAndFillTheCacheExactly) {
   EXPECT_EQ(kSmall.bytes_per_block(), 2 * 2 * 2 * kPageBytes);
 }
 
+TEST(KvCache, FirstBlocksOfAllLayersAndHeadsLieTogether) {
+  // As many runs as fill some memory, and a part of one.
+  const KvCacheGeometry geometry = {.num_layers = 4,
+                                    .num_blocks = 100,
+                                    .block_size = 16,
+                                    .num_kv_heads = 2,
+                                    .head_size = 64,
+                                    .dtype = DType::kBF16};
+  auto cache = KvCache::create(geometry);
+  ASSERT_TRUE(cache.ok());
+  const std::byte* const begin = cache->page(0, false, 0, 0);
+  std::set<int64_t> pages;
+  for (int32_t layer = 0; layer < 4; ++layer) {
+    for (const bool value : {false, true}) {
+      for (int32_t block = 0; block < 100; ++block) {
+        for (int32_t head = 0; head < 2; ++head) {
+          const int64_t at = cache->page(layer, value, block, head) - begin;
+          EXPECT_EQ(at % geometry.bytes_per_page(), 0);
+          if (block == 0) EXPECT_LT(at, 16 * geometry.bytes_per_block());
+          pages.insert(at);
+        }
+      }
+    }
+  }
+  EXPECT_EQ(pages.size(), 1600U);
+  EXPECT_EQ(*pages.begin(), 0);
+  EXPECT_EQ(*pages.rbegin(), 1599 * geometry.bytes_per_page());
+}
+
 TEST(KvCache, AnInt8PageHoldsAScaleForEachTokenAndStartsOnAFloat) {
   KvCacheGeometry geometry = kSmall;
   geometry.dtype = DType::kI8;
