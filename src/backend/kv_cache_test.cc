@@ -55,7 +55,9 @@ TEST(KvCache, FirstBlocksOfAllLayersAndHeadsLieTogether) {
         for (int32_t head = 0; head < 2; ++head) {
           const int64_t at = cache->page(layer, value, block, head) - begin;
           EXPECT_EQ(at % geometry.bytes_per_page(), 0);
-          if (block == 0) EXPECT_LT(at, 16 * geometry.bytes_per_block());
+          if (block == 0) {
+            EXPECT_LT(at, 16 * geometry.bytes_per_block());
+          }
           pages.insert(at);
         }
       }

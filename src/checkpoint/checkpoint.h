@@ -46,8 +46,8 @@ struct CheckpointTensor {
 // folder that holds one of those and no config.json. Tensors have Hugging Face's names and
 // contents either way. The matrices of a folder with a "quantization_config" are presented as if
 // they were stored in one of our formats (checkpoint/quantized_linear.h). Opening reads and checks
-// the headers only; weights are read one tensor at a time. Move-only, owns the open files,
-// immutable afterwards and so thread-safe.
+// the headers only; weights are read a tensor or some rows at a time. Move-only, owns the open
+// files, immutable afterwards and so thread-safe.
 class Checkpoint {
  public:
   // kNotFound naming the file that is missing; kInvalidArgument for files whose contents contradict

@@ -24,6 +24,20 @@ TEST(GgufFix, RowsOfInterleavedPairsBecomeHalves) {
   EXPECT_EQ(rows, "a0b0a1b1c0d0c1d1");
 }
 
+TEST(GgufFix, ARowIsFoundWhereUndoingTakesItFrom) {
+  for (const GgufFix fix :
+       {GgufFix::kNone, GgufFix::kInterleavedQueryRows, GgufFix::kInterleavedKeyRows}) {
+    const std::string stored = "abcdefghijklmnopqr";
+    std::string rows = stored;
+    const Shape shape = {18, 1};
+    undo_gguf_fix(fix, 3, shape, bytes_of(rows));
+    for (int64_t row = 0; row < 18; ++row) {
+      EXPECT_EQ(stored[static_cast<size_t>(gguf_row(fix, 3, shape, row))],
+                rows[static_cast<size_t>(row)]);
+    }
+  }
+}
+
 TEST(GgufFix, ElementsOfABiasMoveLikeRows) {
   std::string bias = "AAAACCCCBBBBDDDD";
   undo_gguf_fix(GgufFix::kInterleavedKeyRows, 1, {4}, bytes_of(bias));

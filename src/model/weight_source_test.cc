@@ -4,8 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
+#include <optional>
 
 #include "checkpoint/test_folder.h"
 
@@ -52,10 +54,31 @@ class WeightSourceTest : public testing::Test {
       const auto size = static_cast<size_t>(view->shape.num_elements());
       std::vector<float> part(size);
       format_traits(view->dtype).decode(view->data, part.data(), static_cast<int64_t>(size));
+      expect_same_rows(**found, i, part);
       values.insert(values.end(), part.begin(), part.end());
     }
     EXPECT_EQ(values.size(), static_cast<size_t>(spec.shape.num_elements()));
     return values;
+  }
+  // Where a matrix can be had row by row it is the same.
+  void expect_same_rows(const FoundWeight& found, int64_t index, const std::vector<float>& want) {
+    const std::optional<FileRows> rows = found.rows(checkpoint(), index);
+    if (!rows) return;
+    ++num_by_rows_;
+    const int64_t columns = rows->shape()[1];
+    Buffer scratch;
+    // Two at a time, and the last one alone.
+    for (int64_t row = 0; row < rows->shape()[0]; row += 2) {
+      const std::byte* data[2];
+      const auto count = static_cast<size_t>(std::min<int64_t>(2, rows->shape()[0] - row));
+      ASSERT_TRUE(rows->fetch(row, {data, count}, scratch).ok());
+      for (size_t i = 0; i < count; ++i) {
+        std::vector<float> got(static_cast<size_t>(columns));
+        format_traits(rows->dtype()).decode(data[i], got.data(), columns);
+        const auto from = want.begin() + (row + static_cast<int64_t>(i)) * columns;
+        EXPECT_TRUE(std::equal(got.begin(), got.end(), from)) << row + static_cast<int64_t>(i);
+      }
+    }
   }
   std::string error(const WeightSpec& spec) {
     const auto found = find_weight(checkpoint(), spec);
@@ -67,6 +90,9 @@ class WeightSourceTest : public testing::Test {
   std::string header_;
   std::string data_;
   std::optional<Checkpoint> checkpoint_;
+
+ protected:
+  int32_t num_by_rows_ = 0;  // matrices that expect_same_rows() compared
 };
 
 // Element [x][r][c] of a stack is 100 x + 10 r + c.
@@ -111,6 +137,7 @@ TEST_F(WeightSourceTest, RowsOfAFusedStackAreTakenSideBySideOrAlternating) {
   EXPECT_EQ(part(0, 1), (std::vector<float>{0, 1, 2, 10, 11, 12, 100, 101, 102, 110, 111, 112}));
   EXPECT_EQ(part(2, 1), (std::vector<float>{20, 21, 22, 30, 31, 32, 120, 121, 122, 130, 131, 132}));
   EXPECT_EQ(part(1, 2), (std::vector<float>{10, 11, 12, 30, 31, 32, 110, 111, 112, 130, 131, 132}));
+  EXPECT_EQ(num_by_rows_, 6);
 }
 
 TEST_F(WeightSourceTest, TransposedStacksOfAnySizeAreTurned) {

@@ -90,9 +90,10 @@ class LoadedWeights {
 };
 
 // Checks every name, shape and dtype against the checkpoint, then reads and packs one matrix after
-// another, the largest first: memory beyond the packed weights is one matrix's data (twice that
-// where a checkpoint has it in another layout, and its blocks too where `quantized` keeps them),
-// and by the time memory is nearly full only small ones are left. Errors: kInvalidArgument naming
+// another, the largest first: memory beyond the packed weights is what Backend::pack_rows() fetches
+// at a time, and of a matrix that must be arranged or is to be quantized its data (twice that where
+// a checkpoint has it in another layout, and its blocks too where `quantized` keeps them); by the
+// time memory is nearly full only small ones are left. Errors: kInvalidArgument naming
 // missing tensors or the shape found and wanted, kUnsupported for a dtype, those of
 // Checkpoint::read and Backend::pack. Loading thread only.
 Result<LoadedWeights> load_weights(const Checkpoint& checkpoint,
