@@ -76,7 +76,6 @@ TESTED_BY = {
     "src/backend/cpu/kernels_neon.cc": "src/backend/cpu/kernels_test.cc",
     "src/backend/cpu/kernels_neon_dotprod.cc": "src/backend/cpu/kernels_test.cc",
     "src/backend/cpu/kernels_scalar.cc": "src/backend/cpu/kernels_test.cc",
-    "src/backend/cpu/quant_pack.cc": "src/backend/cpu/packed_weight_test.cc",
     "src/base/env.cc": "tests/e2e/test_command_line.py",
     "src/bench/curl_setup.cc": "tests/e2e/test_bench.py",
     "src/bench/http_get.cc": "tests/e2e/test_bench.py",

@@ -7,8 +7,8 @@
 
 namespace pagoda::cpu {
 
-// Rows that are packed together: what one vector of every x86-64 holds. Wider ones gain nothing, as
-// memory is the limit.
+// Rows that are packed together: what one vector of every machine holds. Wider ones gain nothing,
+// as memory is the limit.
 inline constexpr int64_t kTileRows = 4;
 using WordVector = uint32_t __attribute__((vector_size(16)));
 
