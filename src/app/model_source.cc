@@ -110,7 +110,9 @@ Result<ModelSource> resolve(const std::string& given, const std::vector<std::str
   return source;
 }
 
-void print_progress(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+void print_progress(const std::string& line) {
+  std::fprintf(stderr, "%s\n", line.c_str());
+}
 
 }  // namespace
 

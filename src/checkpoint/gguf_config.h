@@ -34,8 +34,8 @@ struct GgufConfig {
 // become "llama3" where they are those of Llama 3.1 and later, and else "longrope". kUnsupported
 // for an architecture that is not known or layers that differ; kInvalidArgument naming file, key or
 // tensor for what is missing, of another type or out of range, or both values where a key and
-// kGgufConfigKey contradict each other. With `take_own` false, kGgufConfigKey is not looked at: what
-// other programs know. REQUIRES: files is not empty.
+// kGgufConfigKey contradict each other. With `take_own` false, kGgufConfigKey is not looked at:
+// what other programs know. REQUIRES: files is not empty.
 Result<GgufConfig> read_gguf_config(std::span<const GgufFile> files, bool take_own = true);
 
 }  // namespace pagoda

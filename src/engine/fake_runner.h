@@ -43,8 +43,8 @@ class FakeRunner : public ModelRunner {
   std::function<std::optional<TimePoint>(const ScheduledSequence&)> defer;
 
   // What a sequence with these tokens gets next: what any engine must reproduce. With
-  // allowed_token_ids it is one of them by the last four tokens alone, so that the text soon repeats
-  // itself.
+  // allowed_token_ids it is one of them by the last four tokens alone, so that the text soon
+  // repeats itself.
   static TokenId next_token(std::span<const TokenId> token_ids, int32_t num_prompt_tokens,
                             int32_t choice_index, const SamplingParams& sampling,
                             int32_t vocab_size) {
