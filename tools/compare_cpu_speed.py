@@ -8,7 +8,7 @@ A peer's folder holds llama-bench and llama-batched-bench; ARGs are added to bot
 (an ARG that begins with `bench:` or `batched:` goes to one of them, with `server:` to compare_servers.py's).
 FOLDER of models holds *.gguf.
 
-One round of a work runs every engine once, in an order that rotates, with the read bandwidth probed before
+One round of a work runs every engine once (several numbers of sequences in one process), in an order that rotates, with the read bandwidth probed before
 and after. The ratio of a round is Pagoda's rate through the best peer's of the same round; the table has the
 median of the rounds and its quartiles. Everything runs on this machine and ends by itself.
 """
@@ -21,7 +21,6 @@ import subprocess
 import sys
 import tempfile
 
-PREFILL_TOKENS = 512
 BATCH_PROMPT, BATCH_OUTPUT = 128, 64
 
 
@@ -48,11 +47,10 @@ class Pagoda:
         self.binary, self.threads = str(pathlib.Path(binary).resolve()), threads
 
     def measure(self, model, work):
-        out = run([self.binary, "bench", "offline", model, "--json", "--repeat", "1", "--threads", str(self.threads),
-                   "--prompt-tokens", str(work.prompt), "--output-tokens", str(work.output or 0),
-                   "--batch", str(work.batch)])
-        result = json.loads(out)["results"][0]
-        return result["decode" if work.output else "prefill"]["mean"]
+        out = run([self.binary, "bench", "offline", model, "--json", "--repeat", "1", "--warmup", str(work.warmup),
+                   "--threads", str(self.threads), "--prompt-tokens", str(work.prompt),
+                   "--output-tokens", str(work.output or 0), "--batch", ",".join(map(str, work.batches))])
+        return [result["decode" if work.output else "prefill"]["mean"] for result in json.loads(out)["results"]]
 
 
 class Peer:
@@ -67,30 +65,45 @@ class Peer:
 
     def measure(self, model, work):
         threads = str(self.threads)
-        if work.batch == 1:
+        if work.batches == [1]:
             out = run([str(self.folder / "llama-bench"), "-m", model, "-t", threads, "-r", "1", "-o", "json",
                        "-p", str(0 if work.output else work.prompt), "-n", str(work.output or 0),
                        *self.args_for("bench")])
-            return json.loads(out[out.index("["):])[0]["avg_ts"]
-        context = work.batch * (work.prompt + work.output) + 64
+            return [json.loads(out[out.index("["):])[0]["avg_ts"]]
+        context = max(work.batches) * (work.prompt + work.output) + 64
         out = run([str(self.folder / "llama-batched-bench"), "-m", model, "-t", threads, "-c", str(context),
                    "-b", "2048", "-ub", "512", "-npp", str(work.prompt), "-ntg", str(work.output),
-                   "-npl", str(work.batch), *self.args_for("batched")], with_errors=True)
+                   "-npl", ",".join(map(str, work.batches)), *self.args_for("batched")], with_errors=True)
+        rates = {}
         for line in out.splitlines():
             # | PP | TG | B | N_KV | T_PP s | S_PP t/s | T_TG s | S_TG t/s | T s | S t/s |
             cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
             if len(cells) == 10 and re.fullmatch(r"\d+", cells[0]):
-                return float(cells[7])
-        raise Failed(f"{self.name}: llama-batched-bench printed no row")
+                rates[int(cells[2])] = float(cells[7])
+        if set(rates) != set(work.batches):
+            raise Failed(f"{self.name}: llama-batched-bench printed rows for {sorted(rates)} sequences")
+        return [rates[batch] for batch in work.batches]
 
 
 class Work:
-    def __init__(self, name, prompt, output, batch):
-        self.name, self.prompt, self.output, self.batch = name, prompt, output, batch
+    """One process of each engine, which measures so many sequences at once, one number after the other."""
+
+    def __init__(self, prompt, output, batches, warmup=1):
+        self.prompt, self.output, self.batches, self.warmup = prompt, output, batches, warmup
+
+    def name(self, batch):
+        if not self.output:
+            return f"prefill {self.prompt}"
+        return f"decode, {batch} sequence{'s' if batch > 1 else ''}"
+
+    def matching(self, model, pattern):
+        batches = [batch for batch in self.batches if re.search(pattern, f"{model} {self.name(batch)}")]
+        return Work(self.prompt, self.output, batches, self.warmup)
 
 
-WORKS = [Work(f"prefill {PREFILL_TOKENS}", PREFILL_TOKENS, None, 1), Work("decode, 1 sequence", 16, BATCH_OUTPUT, 1),
-         *(Work(f"decode, {batch} sequences", BATCH_PROMPT, BATCH_OUTPUT, batch) for batch in (2, 4, 8, 16))]
+# What comes first warms the several sequences up.
+WORKS = [Work(512, None, [1]), Work(4096, None, [1]), Work(16, BATCH_OUTPUT, [1]),
+         Work(BATCH_PROMPT, BATCH_OUTPUT, [2, 4, 8, 16], warmup=0)]
 
 
 def probe(binary):
@@ -105,19 +118,21 @@ def quartiles(values):
 
 
 def measure(engines, model, work, pairs, probe_binary):
-    """One row: rates by engine, ratios by round."""
-    rates = {engine.name: [] for engine in engines}
-    ratios, bandwidth = [], []
+    """A row for each number of sequences: rates by engine, ratios by round."""
+    rows = [{"model": model.stem, "work": work.name(batch), "rates": {engine.name: [] for engine in engines},
+             "ratios": [], "bandwidth": []} for batch in work.batches]
     for i in range(pairs):
         got = {}
-        bandwidth.append(probe(probe_binary))
+        bandwidth = [probe(probe_binary)]
         for engine in engines[i % len(engines):] + engines[:i % len(engines)]:
             got[engine.name] = engine.measure(str(model), work)
         bandwidth.append(probe(probe_binary))
-        for name, rate in got.items():
-            rates[name].append(rate)
-        ratios.append(got["Pagoda"] / max(rate for name, rate in got.items() if name != "Pagoda"))
-    return {"model": model.stem, "work": work.name, "rates": rates, "ratios": ratios, "bandwidth": bandwidth}
+        for at, row in enumerate(rows):
+            for name, rates in got.items():
+                row["rates"][name].append(rates[at])
+            row["ratios"].append(got["Pagoda"][at] / max(rates[at] for name, rates in got.items() if name != "Pagoda"))
+            row["bandwidth"] += bandwidth
+    return rows
 
 
 def print_row(row, names):
@@ -148,14 +163,17 @@ def main():
     rows, failed = [], False
     for model in sorted(options.models.resolve().glob("*.gguf")):
         for work in WORKS:
-            if not re.search(options.only, f"{model.stem} {work.name}"):
+            work = work.matching(model.stem, options.only)
+            if not work.batches:
                 continue
             try:
-                rows.append(measure(engines, model, work, options.pairs, options.probe))
-                print_row(rows[-1], names)
+                found = measure(engines, model, work, options.pairs, options.probe)
+                for row in found:
+                    print_row(row, names)
+                rows += found
             except Failed as error:
                 failed = True
-                print(f"{model.stem}, {work.name}: {error}", file=sys.stderr)
+                print(f"{model.stem}, {work.name(work.batches[0])}: {error}", file=sys.stderr)
             if options.json:
                 options.json.write_text(json.dumps(rows, indent=1))
     return 1 if failed or not rows else 0

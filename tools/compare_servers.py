@@ -12,6 +12,8 @@ the other: all users send at once, prompts are token ids at random (other ones i
 for every engine), answers are streamed, greedy and of exactly so many tokens. Then Pagoda alone gets users who
 share a beginning: with its prefix cache, which has seen that beginning, and from a server without.
 
+What a model with random weights says soon repeats itself, so Pagoda guesses no tokens here.
+
 A time to first token is from the request to the event with the first token. A gap is the time between two
 tokens of one answer; tokens that come in one event have gaps of 0 between them. Tokens are counted by what the
 events and the end of the stream say. The ratio of a round is to the better peer of the same round.
@@ -69,7 +71,8 @@ class PagodaServer:
         self.binary, self.threads, self.args = str(pathlib.Path(binary).resolve()), threads, args
 
     def command(self, model, port):
-        return [self.binary, "serve", model, "--port", str(port), "--threads", str(self.threads), *self.args]
+        return [self.binary, "serve", model, "--port", str(port), "--threads", str(self.threads),
+                "--num-speculative-tokens", "0", *self.args]
 
     @staticmethod
     def body(prompt, output):

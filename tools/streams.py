@@ -17,7 +17,7 @@ import urllib.parse
 
 
 def stream(address, body, times, failures):
-    """Sends one request; appends the send time and then the time of each token."""
+    """Sends one request; appends the send time and then the time of each event (of one token or more)."""
     connection = http.client.HTTPConnection(address.hostname, address.port, timeout=1800)
     times.append(time.perf_counter())
     try:
@@ -63,16 +63,16 @@ def main():
         thread.join()
     wall = time.perf_counter() - start
 
-    complete = [times for times in runs if len(times) > 2]
+    complete = [times for times in runs if len(times) > 1]
     print(f"{len(complete)} of {args.streams} streams complete, {len(failures)} failed, {wall:.1f} s")
     for failure in failures[:3]:
         print("  " + failure[:200])
     if not complete:
         raise SystemExit(1)
     first = sorted(times[1] - times[0] for times in complete)
-    gaps = sorted(b - a for times in complete for a, b in zip(times[1:], times[2:]))
+    gaps = sorted(b - a for times in complete for a, b in zip(times[1:], times[2:])) or [0.0]
     print(f"time to first token   p50 {statistics.median(first):.2f} s, max {first[-1]:.2f} s")
-    print(f"between tokens        p50 {statistics.median(gaps) * 1e3:.0f} ms, "
+    print(f"between events        p50 {statistics.median(gaps) * 1e3:.0f} ms, "
           f"p99 {gaps[int(0.99 * (len(gaps) - 1))] * 1e3:.0f} ms")
     print(f"output                {args.streams * args.max_tokens / wall:.1f} tok/s, "
           f"with prompts {args.streams * (args.max_tokens + args.prompt_tokens) / wall:.1f} tok/s")

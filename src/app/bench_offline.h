@@ -15,7 +15,8 @@ struct BenchOfflineOptions {
   int32_t prompt_tokens = 512;
   int32_t output_tokens = 128;
   std::vector<int32_t> batches = {1, 4, 16};  // how many sequences at once, one measurement each
-  int32_t repeat = 3;                         // measurements of each, after a warm-up
+  int32_t repeat = 3;                         // measurements of each, after those to warm up
+  int32_t warmup = 1;                         // measurements of each that do not count
   bool as_json = false;
 };
 

@@ -51,8 +51,11 @@ Command add_bench_offline(CLI::App& bench) {
   app->add_option("--batch", *batches, "how many sequences at once; several: 1,4,16 [1,4,16]")
       ->type_name("N,...")
       ->group(group);
-  app->add_option("--repeat", options->repeat, "measurements of each, after a warm-up [3]")
+  app->add_option("--repeat", options->repeat, "measurements of each [3]")
       ->check(number_in(1, 1000))
+      ->group(group);
+  app->add_option("--warmup", options->warmup, "measurements before those, which do not count [1]")
+      ->check(number_in(0, 1000))
       ->group(group);
   const auto replay = std::make_shared<std::string>();
   app->add_option("--replay", *replay,

@@ -102,7 +102,7 @@ class OfflineBench {
 
   Result<BatchResult> measure(int32_t batch) {
     BatchResult result{.batch = batch, .prefill = {}, .decode = {}};
-    for (int32_t run = -1; run < options_.repeat; ++run) {  // the first one warms up
+    for (int32_t run = -options_.warmup; run < options_.repeat; ++run) {
       ASSIGN_OR_RETURN(const double prefill, measure_prefill(batch));
       double decode = 0.0;
       if (options_.output_tokens > 0) {
@@ -146,7 +146,8 @@ class OfflineBench {
     // With jitter the simulated ones do not even start together, and of some more is guessed.
     const bool uneven = options_.engine.simulation || options_.engine.replay;
     const int64_t spread = uneven ? options_.output_tokens : 0;
-    return options_.output_tokens + spread + (prompts + room - 1) / room + 2;
+    const int64_t tokens_a_step = 1 + limits_.max_num_draft_tokens;
+    return options_.output_tokens + spread + ((prompts + room - 1) / room + 2) * tokens_a_step;
   }
   int64_t longest(int32_t batch) const { return options_.prompt_tokens + max_tokens(batch); }
 
@@ -257,6 +258,7 @@ void print_json(const BenchOfflineOptions& options, const BuiltEngine& built,
       {"quantization", quantization_name(options.engine)},
       {"prompt_tokens", options.prompt_tokens},
       {"output_tokens", options.output_tokens},
+      {"num_speculative_tokens", step_limits_of(options.engine).max_num_draft_tokens},
       {"unit", "tokens/s"},
       {"results", nlohmann::ordered_json::array()}};
   for (const BatchResult& result : results) {
@@ -287,6 +289,9 @@ Result<void> bench_offline(const BenchOfflineOptions& given) {
   engine.enable_prefix_caching = false;
   engine.prefix_cache_dir.clear();
   if (!engine.replay) engine.num_speculative_tokens = 0;
+  if (engine.replay && engine.simulation) {
+    return invalid_argument("replay: a simulated model says words of its own");
+  }
   engine.max_num_queued_requests = std::max(engine.max_num_queued_requests, 2 * largest);
   engine.max_num_queued_tokens =
       std::max(engine.max_num_queued_tokens, 2 * int64_t{largest} * options.prompt_tokens);

@@ -248,8 +248,8 @@ std::vector<Flag> cache_flags(EngineOptions& o) {
        false, integer_setter("max-num-batched-tokens", o.max_num_batched_tokens, 1, 1 << 20)},
       {"num-speculative-tokens", "N", kCacheGroup,
        "guesses at the next tokens, from earlier in the text, that a step computes along; the "
-       "output is the same with any number; 0: none",
-       std::to_string(o.num_speculative_tokens), false,
+       "output is the same with any number; at most block-size - 1 for one sequence; 0: none",
+       std::to_string(o.num_speculative_tokens) + "; simulated: 0", false,
        integer_setter("num-speculative-tokens", o.num_speculative_tokens, 0, 64)},
       {"max-num-queued-requests", "N", kCacheGroup, "requests waiting; more get 429",
        std::to_string(o.max_num_queued_requests), false,

@@ -168,8 +168,7 @@ class Backend {
   }
   // Copies a stack [X, Out, In] of matrices, for moe(). `read(i)` gives matrix i [Out, In], once
   // and in order; it need not outlive the next call, so that memory beyond the result is one
-  // matrix at most. Errors as pack_rows() and as
-  // `read`.
+  // matrix at most. Errors as pack_rows() and as `read`.
   virtual Result<WeightPtr> pack_stack(
       const Shape& shape, DType dtype,
       const std::function<Result<const RowSource*>(int64_t index)>& read) = 0;

@@ -19,10 +19,11 @@ constexpr int64_t kTooMany = std::numeric_limits<int64_t>::max();
 // again on each of those anyway.
 constexpr int64_t kRunBytes = 32 << 10;
 
-int32_t blocks_per_run(int64_t bytes_per_page) {
-  int32_t blocks = 1;
-  while (2 * blocks * bytes_per_page <= kRunBytes) blocks *= 2;
-  return blocks;
+// The logarithm to base 2 of how many blocks a run has.
+int32_t run_shift(int64_t bytes_per_page) {
+  int32_t shift = 0;
+  while (bytes_per_page <= kRunBytes >> (shift + 1)) ++shift;
+  return shift;
 }
 
 }  // namespace
@@ -67,7 +68,10 @@ Result<KvCache> KvCache::create(const KvCacheGeometry& geometry) {
   }
   KvCache cache;
   cache.geometry_ = geometry;
-  cache.run_blocks_ = blocks_per_run(g.bytes_per_page());
+  cache.run_shift_ = run_shift(g.bytes_per_page());
+  // The largest power of two that divides the number of planes, 2 L K.
+  const int64_t num_planes = int64_t{g.num_layers} * 2 * g.num_kv_heads;
+  cache.plane_mask_ = (num_planes & -num_planes) - 1;
   ASSIGN_OR_RETURN(cache.buffer_, Buffer::allocate(static_cast<size_t>(bytes)));
   return cache;
 }
@@ -80,10 +84,14 @@ const std::byte* KvCache::page(int32_t layer, bool value, int32_t block, int32_t
   const KvCacheGeometry& g = geometry_;
   DCHECK(layer >= 0 && layer < g.num_layers && block >= 0 && block < g.num_blocks);
   DCHECK(kv_head >= 0 && kv_head < g.num_kv_heads);
-  const int64_t plane = (int64_t{layer} * 2 + (value ? 1 : 0)) * g.num_kv_heads + kv_head;
+  const int32_t run_index = block >> run_shift_;
+  const int32_t first = run_index << run_shift_;
+  const int32_t run = std::min(1 << run_shift_, g.num_blocks - first);
   const int64_t num_planes = int64_t{g.num_layers} * 2 * g.num_kv_heads;
-  const int32_t first = block & ~(run_blocks_ - 1);
-  const int32_t run = std::min(run_blocks_, g.num_blocks - first);
+  // Each run has its planes in another order: else all runs of a head would be a multiple of a
+  // large power of two apart, and share few sets of a CPU's cache.
+  const int64_t plane = ((int64_t{layer} * 2 + (value ? 1 : 0)) * g.num_kv_heads + kv_head) ^
+                        (run_index & plane_mask_);
   const int64_t index = first * num_planes + plane * run + (block - first);
   return buffer_.data() + index * g.bytes_per_page();
 }

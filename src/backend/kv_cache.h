@@ -55,7 +55,8 @@ class KvCache {
 
  private:
   KvCacheGeometry geometry_;
-  int32_t run_blocks_ = 1;  // R, a power of two; the last run may be shorter
+  int32_t run_shift_ = 0;   // R = 1 << run_shift_; the last run may be shorter
+  int64_t plane_mask_ = 0;  // bits in which the order of planes differs between runs
   Buffer buffer_;
 };
 

@@ -4,8 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <set>
 #include <vector>
 
@@ -68,6 +70,23 @@ TEST(KvCache, FirstBlocksOfAllLayersAndHeadsLieTogether) {
   EXPECT_EQ(*pages.rbegin(), 1599 * geometry.bytes_per_page());
 }
 
+TEST(KvCache, RunsOfAHeadSpreadOverTheSetsOfACpusCache) {
+  // As Llama 3.2 1B. A way of a cache of 2 MiB in 16 has 128 KiB, as much as four runs.
+  auto cache = KvCache::create({.num_layers = 16,
+                                .num_blocks = 256,
+                                .block_size = 16,
+                                .num_kv_heads = 8,
+                                .head_size = 64,
+                                .dtype = DType::kBF16});
+  ASSERT_TRUE(cache.ok());
+  std::map<ptrdiff_t, int> count;
+  for (int32_t block = 0; block < 256; ++block) {
+    ++count[(cache->page(3, true, block, 5) - cache->page(0, false, 0, 0)) / (32 << 10) % 4];
+  }
+  for (const auto& [place, num_blocks] : count) EXPECT_EQ(num_blocks, 64) << place;
+  EXPECT_EQ(count.size(), 4U);
+}
+
 TEST(KvCache, AnInt8PageHoldsAScaleForEachTokenAndStartsOnAFloat) {
   KvCacheGeometry geometry = kSmall;
   geometry.dtype = DType::kI8;
@@ -124,14 +143,16 @@ TEST(KvCache, ImpossibleGeometriesAreErrors) {
 
 TEST(KvCache, SizesBeyondMemoryAreRefusedWithoutOverflow) {
   constexpr int32_t kMany = std::numeric_limits<int32_t>::max();
-  const KvCacheGeometry geometry = {.num_layers = kMany,
-                                    .num_blocks = kMany,
-                                    .block_size = kMany,
-                                    .num_kv_heads = kMany,
-                                    .head_size = kMany,
-                                    .dtype = DType::kF32};
-  EXPECT_EQ(geometry.bytes_per_block(), std::numeric_limits<int64_t>::max());
-  EXPECT_EQ(KvCache::create(geometry).error().code, ErrorCode::kOverloaded);
+  for (const int32_t num_blocks : {1, kMany}) {
+    const KvCacheGeometry geometry = {.num_layers = kMany,
+                                      .num_blocks = num_blocks,
+                                      .block_size = kMany,
+                                      .num_kv_heads = kMany,
+                                      .head_size = kMany,
+                                      .dtype = DType::kF32};
+    EXPECT_EQ(geometry.bytes_per_block(), std::numeric_limits<int64_t>::max());
+    EXPECT_EQ(KvCache::create(geometry).error().code, ErrorCode::kOverloaded);
+  }
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ struct StepLimits {
   int32_t max_num_batched_tokens = 0;
   int32_t max_num_seqs = 0;
   // Drafts in all; with them, at most 1 + that many tokens of sequences that decode: as many as
-  // take hardly longer than one. 0: the runner takes none.
+  // take much less than so many times the time of one. 0: the runner takes none.
   int32_t max_num_draft_tokens = 0;
 };
 

@@ -34,10 +34,10 @@ std::string describe(const SchedulerOutput& step) {
   std::string text =
       fmt::format("num_sequences={} num_tokens={}", step.sequences.size(), step.num_tokens);
   for (const ScheduledSequence& s : step.sequences) {
-    text +=
-        fmt::format(" [id={} choice={} tokens={} prompt={} computed={} scheduled={} blocks=", s.id,
-                    s.choice_index, s.token_ids.size(), s.num_prompt_tokens, s.num_computed_tokens,
-                    s.num_scheduled_tokens);
+    text += fmt::format(
+        " [id={} choice={} tokens={} prompt={} computed={} scheduled={} drafts={} blocks=", s.id,
+        s.choice_index, s.token_ids.size() - static_cast<size_t>(s.num_draft_tokens),
+        s.num_prompt_tokens, s.num_computed_tokens, s.num_scheduled_tokens, s.num_draft_tokens);
     append_ranges(text, s.block_table);
     text += "]";
   }
@@ -392,7 +392,9 @@ void Engine::add_token(RequestState& state, SequenceNews news, TimePoint now) {
   RequestState::Choice& choice = state.choices[static_cast<size_t>(news.choice_index)];
   if (state.num_output_tokens == 0) state.times.first_token = now;
   if (news.choice_index == 0) state.num_cached_tokens = news.num_cached_prompt_tokens;
-  if (choice.last_token != TimePoint{}) {
+  // What comes in one step counts once, as in vLLM: gaps of zero would hide what a client waits
+  // for.
+  if (choice.last_token != TimePoint{} && choice.last_token != now) {
     metrics_.inter_token_latency.observe(seconds_between(choice.last_token, now));
   }
   choice.last_token = now;

@@ -39,7 +39,8 @@ struct EngineMetrics {
   Counter generation_tokens_total;
   std::array<Counter, 4> request_success_total;  // by FinishReason of the first choice
   Histogram iteration_tokens_total;              // tokens computed in one step
-  // Seconds, one observation a request; inter_token_latency: one a token after a choice's first.
+  // Seconds, one observation a request; inter_token_latency: one a step that gives a
+  // choice tokens after its first.
   Histogram time_to_first_token;
   Histogram inter_token_latency;
   Histogram e2e_request_latency;

@@ -189,7 +189,7 @@ TEST(Engine, AFailedStepIsLoggedWithItsBlocksAndWithoutItsTokens) {
   world.step();
   const std::string log = testing::internal::GetCapturedStderr();
   EXPECT_THAT(log, HasSubstr("error=\"lost\" num_sequences=1 num_tokens=5 [id=1 choice=0 tokens=5 "
-                             "prompt=5 computed=0 scheduled=5 blocks=0-1]"));
+                             "prompt=5 computed=0 scheduled=5 drafts=0 blocks=0-1]"));
   EXPECT_THAT(log.substr(log.find("step_failed")), testing::Not(HasSubstr("77")));
 }
 

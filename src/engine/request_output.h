@@ -1,4 +1,4 @@
-// RequestOutput and OutputSink: what comes back from the engine, token by token.
+// RequestOutput and OutputSink: what comes back from the engine, step by step.
 #pragma once
 
 #include <cstdint>

@@ -99,7 +99,9 @@ void Scheduler::schedule_running(ScheduledStep& step, TimePoint now) {
   };
   // Their tokens are kept back from the prompts before them.
   auto num_decoding = static_cast<int32_t>(std::ranges::count_if(running_, is_decoding));
-  int32_t num_drafts_left = std::max(limits_.max_num_draft_tokens + 1 - num_decoding, 0);
+  // Most of the budget is for tokens that are sure to be needed.
+  int32_t num_drafts_left = std::clamp(limits_.max_num_draft_tokens + 1 - num_decoding, 0,
+                                       limits_.max_num_batched_tokens / 4);
   for (size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
     if (sequence.not_before > now) continue;
@@ -282,7 +284,7 @@ std::vector<SequenceNews> Scheduler::update(const ScheduledStep& step, ModelRunn
     sequence.drop_drafts();
     if (!tokens.empty()) sequence.not_before = tokens.back().not_before;
     if (!tokens.empty() && tokens.front().deferred) {
-      defer(sequence, scheduled.num_scheduled_tokens);
+      defer(sequence, scheduled.num_scheduled_tokens - scheduled.num_draft_tokens);
       continue;
     }
     take_in(sequence, scheduled, tokens, news);

@@ -2,6 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <memory>
+#include <optional>
+
 #include "engine/test_world.h"
 
 namespace pagoda {
@@ -83,6 +87,39 @@ TEST(Speculation, AStopTokenAmongTheGuessesEndsTheRequestThere) {
   const RequestId id = world.submit(request);
   world.run_until_idle();
   world.expect_complete(id);
+}
+
+TEST(Speculation, AGuessedTextLeavesMostOfASmallBudgetToPrompts) {
+  World world({.num_blocks = 64,
+               .block_size = 16,
+               .max_num_batched_tokens = 8,
+               .max_num_seqs = 2,
+               .max_num_draft_tokens = 7});
+  const RequestId first = world.submit(repeating_request(8, 80));
+  for (int i = 0; i < 8; ++i) world.step();
+  const RequestId second = world.submit(repeating_request(20, 2, 1));
+  for (int i = 0; i < 6; ++i) world.step();
+  EXPECT_EQ(world.sinks[second]->num_final, 1);
+  EXPECT_EQ(world.sinks[first]->num_final, 0);
+  world.run_until_idle();
+  world.expect_complete(first);
+  world.expect_complete(second);
+}
+
+TEST(Speculation, ASequenceThatIsPutOffLosesItsGuessesAndNoToken) {
+  World world(with_drafts(7));
+  int num_deferred = 0;
+  world.runner.defer = [&](const ScheduledSequence& s) -> std::optional<TimePoint> {
+    if (s.num_draft_tokens == 0 || ++num_deferred % 2 == 0) return std::nullopt;
+    return world.clock.time + std::chrono::milliseconds(1);
+  };
+  const RequestId id = world.submit(repeating_request(10, 60));
+  for (int i = 0; i < 200 && world.engine->has_work(); ++i) {
+    world.clock.time += std::chrono::milliseconds(1);
+    world.step();
+  }
+  world.expect_complete(id);
+  EXPECT_GT(num_deferred, 4);
 }
 
 TEST(Speculation, GoingOnBehindAWrongGuessIsAFailedStep) {

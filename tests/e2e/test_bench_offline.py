@@ -43,6 +43,17 @@ def test_offline_measures_the_demo_model_and_prints_a_table():
         assert float(prefill) > 0 and float(decode) > 0
 
 
+def test_offline_measures_what_guessing_tokens_gains_on_text_that_repeats_itself():
+    """The demo model alone, its prompt over again: with guesses a step brings several tokens."""
+    rates = {}
+    for guesses in (0, 7):
+        report = json.loads(bench("offline", MODEL, "--replay", "repeat", "--num-speculative-tokens", guesses,
+                                  "--prompt-tokens", 32, "--output-tokens", 64, "--batch", 1, "--repeat", 3,
+                                  "--warmup", 0, "--json", timeout=200))
+        rates[guesses] = max(report["results"][0]["decode"]["runs"])
+    assert rates[7] > 1.2 * rates[0]
+
+
 def test_offline_refuses_what_cannot_be_measured():
     quick = ("bench", "offline", MODEL, "--simulate", "ttft=0,itl=0")
     for flags, wanted in ((("--batch", "0"), "batch: 0 is not from 1 to 65536"),
@@ -54,7 +65,7 @@ def test_offline_refuses_what_cannot_be_measured():
         done = run_pagoda(*quick, *flags)
         assert_fails_clearly(done, wanted)
         assert done.returncode == 2
-    for flags in (("--repeat", "0"), ("--prompt-tokens", "0"), ("--batch",)):
+    for flags in (("--repeat", "0"), ("--warmup", "-1"), ("--replay", "x"), ("--prompt-tokens", "0"), ("--batch",)):
         assert run_pagoda(*quick, *flags).returncode == 2, flags
     assert run_pagoda("bench").returncode == 2
     assert run_pagoda("bench", "nothing").returncode == 2
