@@ -370,7 +370,7 @@ void expect_same_when_preempted(Deployment& deployment, const Case& c, const Sco
 // not.
 void expect_same_with_drafts(Deployment& deployment, const std::string& name) {
   const SamplingParams common = {
-      .max_tokens = 40, .allowed_token_ids = {5, 6}, .ignore_eos = true, .num_logprobs = 2};
+      .max_tokens = 40, .ignore_eos = true, .allowed_token_ids = {5, 6}, .num_logprobs = 2};
   SamplingParams greedy = common;
   greedy.temperature = 0.0F;
   SamplingParams drawn = common;
