@@ -56,12 +56,13 @@ void DraftPacing::note(int32_t num_drafts, int32_t num_accepted) {
   CHECK(num_drafts >= 1 && num_accepted >= 0 && num_accepted <= num_drafts);
   constexpr int32_t kMostDrafts = 64;
   if (num_accepted == num_drafts) {
-    num_drafts_ = std::min(std::max(num_drafts_, 2 * num_drafts + 1), kMostDrafts);
+    num_drafts_ = std::min(std::max(num_drafts_, 2 * num_drafts), kMostDrafts);
   } else {
     num_drafts_ = std::max(num_accepted, 1);
   }
   if (num_accepted > 0) {
-    num_misses_ = 0;
+    // One success among many misses may be chance.
+    num_misses_ = std::max(num_misses_ - 2, 0);
     return;
   }
   num_misses_ = std::min(num_misses_ + 1, kMostMisses);

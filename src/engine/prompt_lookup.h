@@ -17,9 +17,10 @@ inline constexpr int32_t kMinMatch = 2;
 inline constexpr int32_t kMaxMatch = 8;
 int32_t append_drafts(std::vector<TokenId>& tokens, int32_t max_num_drafts);
 
-// How many drafts a sequence is worth, by how its earlier ones fared: more after all were right,
-// fewer after some were wrong, and after none was right a pause that doubles each time, so that
-// text which only seems to repeat itself costs next to nothing. Value type.
+// How many drafts a sequence is worth, by how its earlier ones fared: twice as many after all were
+// right, fewer after some were wrong, and after none was right a pause that doubles each time and
+// shrinks to a quarter with a success, so that text which only seems to repeat itself costs next to
+// nothing. Value type.
 class DraftPacing {
  public:
   // To be called once for each step that could have drafts. 0: none in this one.

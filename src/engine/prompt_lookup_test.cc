@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <random>
 
@@ -72,31 +73,48 @@ TEST(DraftPacing, DraftsGrowWhileTheyAreRight) {
   DraftPacing pacing;
   EXPECT_EQ(pacing.next_num_drafts(20), 3);
   pacing.note(3, 3);
-  EXPECT_EQ(pacing.next_num_drafts(20), 7);
-  pacing.note(7, 7);
-  EXPECT_EQ(pacing.next_num_drafts(20), 15);
+  EXPECT_EQ(pacing.next_num_drafts(20), 6);
+  pacing.note(6, 6);
+  EXPECT_EQ(pacing.next_num_drafts(20), 12);
   EXPECT_EQ(pacing.next_num_drafts(4), 4);
   pacing.note(4, 4);
-  EXPECT_EQ(pacing.next_num_drafts(20), 15) << "short ones say nothing against long ones";
-  pacing.note(15, 2);
+  EXPECT_EQ(pacing.next_num_drafts(20), 12) << "short ones say nothing against long ones";
+  pacing.note(12, 2);
   EXPECT_EQ(pacing.next_num_drafts(20), 2);
 }
 
-TEST(DraftPacing, DraftsThatAreAlwaysWrongBecomeRare) {
+// Steps with drafts out of 1,000, of which every `period`th try is right.
+int num_tries(int period) {
   DraftPacing pacing;
-  int num_tries = 0;
+  int count = 0;
   for (int step = 0; step < 1000; ++step) {
     const int32_t num_drafts = pacing.next_num_drafts(7);
     if (num_drafts == 0) continue;
-    ++num_tries;
-    pacing.note(num_drafts, 0);
+    pacing.note(num_drafts, ++count % period == 0 ? 1 : 0);
   }
-  EXPECT_GT(num_tries, 10);
-  EXPECT_LT(num_tries, 25);
+  return count;
+}
+
+TEST(DraftPacing, DraftsThatAreMostlyWrongBecomeRare) {
+  EXPECT_GT(num_tries(1000), 10);
+  EXPECT_LT(num_tries(1000), 25);
+  EXPECT_LT(num_tries(12), 40);
+  EXPECT_GT(num_tries(2), 300);
+}
+
+TEST(DraftPacing, ATextThatBeginsToRepeatItselfIsNoticed) {
+  DraftPacing pacing;
+  for (int i = 0; i < 10; ++i) {
+    while (pacing.next_num_drafts(7) == 0) {
+    }
+    pacing.note(1, 0);
+  }
   while (pacing.next_num_drafts(7) == 0) {
   }
-  pacing.note(1, 1);
-  EXPECT_EQ(pacing.next_num_drafts(7), 3) << "one success ends the pauses";
+  for (const int32_t num_drafts : {1, 2, 4}) {
+    pacing.note(num_drafts, num_drafts);
+    EXPECT_EQ(pacing.next_num_drafts(7), std::min(2 * num_drafts, 7));
+  }
 }
 
 }  // namespace
