@@ -75,16 +75,18 @@ bool holds(const std::string& name, Side a, Side b, double limit) {
   return good;
 }
 
-// What the kernels of an instruction set may take: of the scalar ones' time for one token, and
-// their own time for 8 tokens and for 64 as a multiple of that for one and for 8.
+// Some half more than was seen, since other CPUs divide their time in other ways; what a kernel
+// loses by a mistake is mostly a factor of two or more. What the kernels of an instruction set may
+// take: of the scalar ones' time for one token, and their own time for 8 tokens and for 64 as a
+// multiple of that for one and for 8.
 struct Limits {
   double of_scalar, eight_by_one, sixty_four_by_eight;
 };
 
 Limits limits_of(const std::string& isa) {
-  if (isa == "avx2") return {0.2, 9.0, 10.0};
-  if (isa == "neon" || isa == "neon-dotprod") return {0.4, 9.0, 10.0};
-  return {0.15, 6.0, 10.0};
+  if (isa == "avx2") return {0.4, 10.0, 12.0};
+  if (isa == "neon" || isa == "neon-dotprod") return {0.6, 10.0, 12.0};
+  return {0.25, 7.0, 12.0};
 }
 
 bool guard(const std::string& isa) {
@@ -100,7 +102,7 @@ bool guard(const std::string& isa) {
     // No number of tokens falls off a cliff: a part of a tile costs at most the whole.
     for (const auto& [part, whole] : {std::pair{3, 4}, {7, 8}, {13, 16}, {31, 32}, {33, 48}}) {
       good &= holds(fmt::format("{}: {} tokens by {}", name, part, whole), {fast, part},
-                    {fast, whole}, 1.25);
+                    {fast, whole}, 1.5);
     }
   }
   return good;
