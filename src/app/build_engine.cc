@@ -238,7 +238,7 @@ Result<CachePlan> add_model(const EngineOptions& options, const Checkpoint& chec
   clock.done(fmt::format("backend: {}, {} threads", built.backend->name(), num_threads));
   report_plan(options, decided, config, progress);
   if (metrics != nullptr) {
-    metrics->gauge("pagoda:memory_budget_bytes", "Resident memory that is never exceeded.")
+    metrics->gauge("pagoda_memory_budget_bytes", "Resident memory that is never exceeded.")
         .set(static_cast<double>(decided.plan.budget_bytes));
   }
   config.rope.longest_sequence = decided.plan.max_model_len;

@@ -30,6 +30,7 @@ struct AddCommand {
 };
 struct AbortCommand {
   RequestId id = 0;
+  RequestEnd end = RequestEnd::kClientLeft;
 };
 struct StopChoiceCommand {
   RequestId id = 0;
@@ -49,6 +50,12 @@ Error shutting_down() {
   return {ErrorCode::kUnavailable, "the server is shutting down and takes no new requests"};
 }
 
+// What the client of an aborted request is told; nothing when it has left.
+std::optional<Error> reason_of(RequestEnd end) {
+  if (end != RequestEnd::kCancelled) return std::nullopt;
+  return Error{ErrorCode::kCancelled, "the request was cancelled by the operator"};
+}
+
 }  // namespace
 
 struct AsyncEngine::Impl {
@@ -56,7 +63,8 @@ struct AsyncEngine::Impl {
        const std::string& model_name, const Clock& engine_clock)
       : config(engine_config),
         clock(engine_clock),
-        metrics(registry, model_name, engine_config.max_model_len),
+        metrics(registry, model_name, engine_config.max_model_len,
+                runner.step_limits().max_num_draft_tokens),
         admission(engine_config, engine_clock),
         engine(runner, engine_config, metrics, engine_clock, &admission),
         snapshot(engine.stats()),
@@ -144,7 +152,7 @@ struct AsyncEngine::Impl {
       if (auto* added = std::get_if<AddCommand>(&command)) {
         engine.add(added->id, std::move(added->request), std::move(added->sink));
       } else if (const auto* aborted = std::get_if<AbortCommand>(&command)) {
-        engine.abort(aborted->id);
+        engine.abort(aborted->id, aborted->end, reason_of(aborted->end));
       } else if (const auto* stopped = std::get_if<StopChoiceCommand>(&command)) {
         engine.stop_choice(stopped->id, stopped->choice_index);
       }
@@ -165,6 +173,7 @@ struct AsyncEngine::Impl {
     }
     metrics.num_requests_running.set(stats.num_running);
     metrics.num_requests_waiting.set(stats.num_waiting);
+    metrics.num_requests_waiting_for_capacity.set(stats.num_waiting);
     metrics.kv_cache_usage_perc.set(1.0 - static_cast<double>(stats.num_free_blocks) /
                                               stats.num_total_blocks);
     const std::lock_guard lock(mutex);
@@ -237,8 +246,8 @@ Result<void> AsyncEngine::check_admission(TenantId tenant, Priority priority) co
   return impl_->admission.check(tenant, priority);
 }
 
-void AsyncEngine::abort(RequestId id) {
-  impl_->mailbox.put(AbortCommand{id});
+void AsyncEngine::abort(RequestId id, RequestEnd end) {
+  impl_->mailbox.put(AbortCommand{id, end});
 }
 
 void AsyncEngine::stop_choice(RequestId id, int32_t choice_index) {
@@ -272,6 +281,10 @@ EngineState AsyncEngine::state() const {
     state.step_running_s = seconds_between(impl_->step_began, now);
   }
   return state;
+}
+
+const EngineMetrics& AsyncEngine::metrics() const {
+  return impl_->metrics;
 }
 
 const EngineConfig& AsyncEngine::config() const {

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "core/model_runner.h"
 #include "engine/engine_config.h"
+#include "engine/engine_metrics.h"
 #include "engine/request.h"
 #include "engine/request_output.h"
 
@@ -37,9 +38,9 @@ class AsyncEngine {
   // it has done any work: kOverloaded (with retry_after_s) or kUnavailable.
   Result<void> check_admission(TenantId tenant, Priority priority) const;
 
-  // The client is gone: every choice ends with kAbort at the next step boundary. Unknown or
-  // finished ids are ignored.
-  void abort(RequestId id);
+  // Every choice ends with kAbort at the next step boundary. `end` says whose wish that is; only a
+  // cancelled one's client gets an error (kCancelled). Unknown or finished ids are ignored.
+  void abort(RequestId id, RequestEnd end = RequestEnd::kClientLeft);
 
   // Ends one choice with kStop (a stop string matched in its text). Unknown ids and ended choices
   // are ignored.
@@ -54,6 +55,8 @@ class AsyncEngine {
   // For /debug/state; answers at once even when a step hangs. At most 100 ms old while the engine
   // runs.
   EngineState state() const;
+  // Handles that read as what /metrics shows.
+  const EngineMetrics& metrics() const;
   const EngineConfig& config() const;
 
  private:

@@ -360,12 +360,16 @@ TEST(AsyncEngine, ShowsARunningStepInItsGauges) {
   const auto sink = std::make_shared<WaitingSink>();
   ASSERT_TRUE(engine.submit(make_request(128 / 2, 2), sink).ok());
   gate.wait_arrived();
-  EXPECT_THAT(registry.render(), HasSubstr("vllm:num_requests_running{model_name=\"demo\"} 1"));
-  EXPECT_THAT(registry.render(), HasSubstr("vllm:kv_cache_usage_perc{model_name=\"demo\"} 0.25"));
+  EXPECT_THAT(registry.render(),
+              HasSubstr("vllm:num_requests_running{engine=\"0\",model_name=\"demo\"} 1"));
+  EXPECT_THAT(registry.render(),
+              HasSubstr("vllm:kv_cache_usage_perc{engine=\"0\",model_name=\"demo\"} 0.25"));
   gate.open();
   EXPECT_TRUE(engine.wait_idle(kForever));
-  EXPECT_THAT(registry.render(), HasSubstr("vllm:num_requests_running{model_name=\"demo\"} 0"));
-  EXPECT_THAT(registry.render(), HasSubstr("vllm:kv_cache_usage_perc{model_name=\"demo\"} 0\n"));
+  EXPECT_THAT(registry.render(),
+              HasSubstr("vllm:num_requests_running{engine=\"0\",model_name=\"demo\"} 0"));
+  EXPECT_THAT(registry.render(),
+              HasSubstr("vllm:kv_cache_usage_perc{engine=\"0\",model_name=\"demo\"} 0\n"));
 }
 
 TEST(AsyncEngine, ManyThreadsGetWhatTheyWouldGetAlone) {

@@ -59,6 +59,7 @@ struct Engine::RequestState {
   struct Choice {
     std::optional<FinishReason> finish_reason;
     TimePoint last_token{};
+    int32_t num_output_tokens = 0;
   };
 
   // The news of one choice in `output`, made when it is the first.
@@ -82,7 +83,9 @@ struct Engine::RequestState {
   int64_t num_output_tokens = 0;  // of all choices
   int32_t num_preemptions = 0;
   RequestTimes times;
-  RequestOutput output;  // news not posted yet
+  std::optional<RequestEnd> ended_by;  // unset: its choices ended by themselves
+  bool stopped_by_string = false;      // the first choice
+  RequestOutput output;                // news not posted yet
 };
 
 Engine::Engine(ModelRunner& runner, const EngineConfig& config, const EngineMetrics& metrics,
@@ -165,15 +168,15 @@ void Engine::add(RequestId id, Request request, std::shared_ptr<OutputSink> sink
   ++totals_.num_accepted_requests;
 }
 
-void Engine::abort(RequestId id, std::optional<Error> error) {
+void Engine::abort(RequestId id, RequestEnd end, std::optional<Error> error) {
   CHECK(!executing_);
   const auto found = requests_.find(id);
   if (found == requests_.end()) return;
-  end_request(*found->second, FinishReason::kAbort, std::move(error));
+  end_request(*found->second, end, std::move(error));
 }
 
 void Engine::abort_all(const Error& error) {
-  while (!requests_.empty()) abort(requests_.begin()->first, error);
+  while (!requests_.empty()) abort(requests_.begin()->first, RequestEnd::kShutdown, error);
 }
 
 void Engine::stop_choice(RequestId id, int32_t choice_index) {
@@ -183,6 +186,7 @@ void Engine::stop_choice(RequestId id, int32_t choice_index) {
   RequestState& state = *found->second;
   if (choice_index < 0 || choice_index >= state.request.n) return;
   if (state.choices[static_cast<size_t>(choice_index)].finish_reason) return;
+  if (choice_index == 0) state.stopped_by_string = true;
   end_choice(state, choice_index, FinishReason::kStop);
   post(state);
 }
@@ -200,14 +204,14 @@ void Engine::expire_waiting() {
   const double limit_s = std::chrono::duration<double>(config_.max_queue_time).count();
   for (const RequestId id : expired) {
     ++totals_.num_expired_requests;
-    metrics_.requests_expired_total.add();
-    abort(id, Error{.code = ErrorCode::kOverloaded,
-                    .message = fmt::format("the request waited {:.1f} s for its first step, the "
-                                           "limit is {:.1f} s",
-                                           seconds_between(requests_.at(id)->request.arrival, now),
-                                           limit_s),
-                    .param = {},
-                    .retry_after_s = static_cast<int32_t>(std::clamp(limit_s / 2, 1.0, 60.0))});
+    abort(id, RequestEnd::kExpired,
+          Error{.code = ErrorCode::kOverloaded,
+                .message =
+                    fmt::format("the request waited {:.1f} s for its first step, the "
+                                "limit is {:.1f} s",
+                                seconds_between(requests_.at(id)->request.arrival, now), limit_s),
+                .param = {},
+                .retry_after_s = static_cast<int32_t>(std::clamp(limit_s / 2, 1.0, 60.0))});
   }
 }
 
@@ -273,11 +277,43 @@ void Engine::note_done(const ScheduledStep& step, TimePoint begin, bool failed) 
   recent_steps_.push_back(summary);
   if (recent_steps_.size() > kNumRecentSteps) recent_steps_.pop_front();
   if (failed) metrics_.steps_failed_total.add();
+  metrics_.step_duration.observe(summary.duration_s);
 
+  count_totals();
+  if (config_.trace == nullptr) return;
+  config_.trace->span("step", begin, end,
+                      {{"index", summary.index},
+                       {"sequences", summary.num_sequences},
+                       {"tokens", summary.num_tokens},
+                       {"preempted", summary.num_preempted}});
+  config_.trace->counter(
+      "sequences", end,
+      {{"running", scheduler_.num_running()}, {"waiting", scheduler_.num_waiting()}});
+}
+
+void Engine::count_totals() {
   const SchedulerTotals& totals = scheduler_.totals();
   const auto count = [](const Counter& counter, int64_t now, int64_t before) {
     counter.add(static_cast<double>(now - before));
   };
+  count(metrics_.prompt_tokens_computed_total, totals.num_prompt_tokens,
+        counted_.num_prompt_tokens);
+  count(metrics_.prompt_tokens_from_cache_total,
+        totals.num_cached_prompt_tokens - totals.num_stored_prompt_tokens,
+        counted_.num_cached_prompt_tokens - counted_.num_stored_prompt_tokens);
+  count(metrics_.prompt_tokens_from_store_total, totals.num_stored_prompt_tokens,
+        counted_.num_stored_prompt_tokens);
+  count(metrics_.prompt_tokens_cached_total, totals.num_cached_prompt_tokens,
+        counted_.num_cached_prompt_tokens);
+  count(metrics_.external_prefix_cache_queries_total, totals.num_queried_store_tokens,
+        counted_.num_queried_store_tokens);
+  count(metrics_.external_prefix_cache_hits_total, totals.num_stored_prompt_tokens,
+        counted_.num_stored_prompt_tokens);
+  for (size_t i = 0; i < metrics_.spec_decode_num_accepted_tokens_per_pos_total.size(); ++i) {
+    const int64_t num_new = totals.num_accepted_at[i] - counted_.num_accepted_at[i];
+    if (num_new == 0) break;  // a draft is accepted only behind the one before it
+    metrics_.spec_decode_num_accepted_tokens_per_pos_total[i].add(static_cast<double>(num_new));
+  }
   count(metrics_.prompt_tokens_total, totals.num_prompt_tokens + totals.num_cached_prompt_tokens,
         counted_.num_prompt_tokens + counted_.num_cached_prompt_tokens);
   count(metrics_.prefix_cache_queries_total, totals.num_queried_prompt_tokens,
@@ -292,15 +328,6 @@ void Engine::note_done(const ScheduledStep& step, TimePoint begin, bool failed) 
   count(metrics_.spec_decode_num_accepted_tokens_total, totals.num_accepted_draft_tokens,
         counted_.num_accepted_draft_tokens);
   counted_ = totals;
-  if (config_.trace == nullptr) return;
-  config_.trace->span("step", begin, end,
-                      {{"index", summary.index},
-                       {"sequences", summary.num_sequences},
-                       {"tokens", summary.num_tokens},
-                       {"preempted", summary.num_preempted}});
-  config_.trace->counter(
-      "sequences", end,
-      {{"running", scheduler_.num_running()}, {"waiting", scheduler_.num_waiting()}});
 }
 
 Result<ModelRunnerOutput> Engine::execute(const SchedulerOutput& step) {
@@ -367,7 +394,7 @@ void Engine::fail_sequences(const ScheduledStep& step, ModelRunnerOutput& output
     if (found == requests_.end()) continue;
     log_error(fmt::format("sampling_failed request={} error=\"{}\"", step.request_ids[i],
                           error->message));
-    end_request(*found->second, FinishReason::kError, error);
+    end_request(*found->second, RequestEnd::kSamplingFailed, error);
   }
 }
 
@@ -399,6 +426,7 @@ void Engine::add_token(RequestState& state, SequenceNews news, TimePoint now) {
   }
   choice.last_token = now;
   ++state.num_output_tokens;
+  ++choice.num_output_tokens;
   ChoiceOutput& output = state.news_of(news.choice_index);
   output.tokens.push_back(std::move(news.token));
   if (news.finish_reason) {
@@ -410,7 +438,7 @@ void Engine::add_token(RequestState& state, SequenceNews news, TimePoint now) {
 void Engine::fail(const ScheduledStep& step, const Error& error) {
   for (const RequestId id : step.request_ids) {
     const auto found = requests_.find(id);
-    if (found != requests_.end()) end_request(*found->second, FinishReason::kError, error);
+    if (found != requests_.end()) end_request(*found->second, RequestEnd::kStepFailed, error);
   }
 }
 
@@ -421,7 +449,9 @@ void Engine::end_choice(RequestState& state, int32_t choice_index, FinishReason 
   --state.num_unfinished;
 }
 
-void Engine::end_request(RequestState& state, FinishReason reason, std::optional<Error> error) {
+void Engine::end_request(RequestState& state, RequestEnd end, std::optional<Error> error) {
+  const FinishReason reason = is_failure(end) ? FinishReason::kError : FinishReason::kAbort;
+  state.ended_by = end;
   for (int32_t i = 0; i < state.request.n; ++i) {
     if (!state.choices[static_cast<size_t>(i)].finish_reason) end_choice(state, i, reason);
   }
@@ -440,28 +470,52 @@ void Engine::post(RequestState& state) {
   if (output.finished) {
     state.times.finished = clock_.now();
     output.times = state.times;
+    output.end = end_of(state);
+    output.num_output_tokens = state.num_output_tokens;
     leave_queue(state);
     ++totals_.num_finished_requests;
-    observe_finished(state);
+    observe_finished(state, output.end);
     if (config_.trace != nullptr) trace_finished(state);
     requests_.erase(state.id);  // `state` is gone from here on
   }
   sink->post(std::move(output));
 }
 
-void Engine::observe_finished(const RequestState& state) const {
+RequestEnd Engine::end_of(const RequestState& state) const {
+  if (state.ended_by) return *state.ended_by;
+  if (*state.choices[0].finish_reason == FinishReason::kLength) return RequestEnd::kLength;
+  return state.stopped_by_string ? RequestEnd::kStopString : RequestEnd::kStop;
+}
+
+void Engine::observe_finished(const RequestState& state, RequestEnd end) const {
   const RequestTimes& times = state.times;
+  const auto num_prompt_tokens = static_cast<int32_t>(state.request.prompt_token_ids.size());
   metrics_.request_success(*state.choices[0].finish_reason).add();
+  metrics_.requests_ended(end).add();
   metrics_.e2e_request_latency.observe(seconds_between(times.arrival, times.finished));
-  metrics_.request_prompt_tokens.observe(
-      static_cast<double>(state.request.prompt_token_ids.size()));
+  metrics_.request_prompt_tokens.observe(num_prompt_tokens);
   metrics_.request_generation_tokens.observe(static_cast<double>(state.num_output_tokens));
+  metrics_.request_params_max_tokens.observe(state.request.sampling.max_tokens);
+  metrics_.request_params_n.observe(state.request.n);
+  metrics_.request_num_preemptions.observe(state.num_preemptions);
+  int32_t longest = 0;
+  for (const auto& choice : state.choices) longest = std::max(longest, choice.num_output_tokens);
+  metrics_.request_max_num_generation_tokens.observe(longest);
   if (!state.started) return;
   metrics_.request_queue_time.observe(seconds_between(times.arrival, times.first_scheduled));
+  metrics_.request_inference_time.observe(seconds_between(times.first_scheduled, times.finished));
   if (state.num_output_tokens == 0) return;
-  metrics_.time_to_first_token.observe(seconds_between(times.arrival, times.first_token));
+  const double ttft_s = seconds_between(times.arrival, times.first_token);
+  const double decode_s = seconds_between(times.first_token, times.finished);
+  metrics_.request_prefill_kv_computed_tokens.observe(num_prompt_tokens - state.num_cached_tokens);
+  metrics_.time_to_first_token.observe(ttft_s);
   metrics_.request_prefill_time.observe(seconds_between(times.first_scheduled, times.first_token));
-  metrics_.request_decode_time.observe(seconds_between(times.first_token, times.finished));
+  metrics_.request_decode_time.observe(decode_s);
+  const double tpot_s = longest > 1 ? decode_s / (longest - 1) : 0.0;
+  if (longest > 1) metrics_.request_time_per_output_token.observe(tpot_s);
+  const bool in_time = (config_.slo_ttft_s == 0 || ttft_s <= config_.slo_ttft_s) &&
+                       (config_.slo_tpot_s == 0 || tpot_s <= config_.slo_tpot_s);
+  if (is_complete(end) && in_time) metrics_.requests_within_slo_total.add();
 }
 
 EngineStats Engine::stats() const {

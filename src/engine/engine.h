@@ -57,7 +57,8 @@ class Engine {
   void add(RequestId id, Request request, std::shared_ptr<OutputSink> sink);
   // Ends every choice with kAbort and posts the final output at once. `error` says why when the
   // client did not ask for it. Ids not in use are ignored.
-  void abort(RequestId id, std::optional<Error> error = std::nullopt);
+  void abort(RequestId id, RequestEnd end = RequestEnd::kClientLeft,
+             std::optional<Error> error = std::nullopt);
   void abort_all(const Error& error);
   // Ends one choice with kStop at once. Ids not in use and ended choices are ignored.
   void stop_choice(RequestId id, int32_t choice_index);
@@ -91,6 +92,7 @@ class Engine {
   void expire_waiting();
   void note_scheduled(const ScheduledStep& step);
   void note_done(const ScheduledStep& step, TimePoint begin, bool failed);
+  void count_totals();
   void leave_queue(RequestState& state);
   Result<ModelRunnerOutput> execute(const SchedulerOutput& step);
   Result<void> check_output(const SchedulerOutput& step, ModelRunnerOutput& output) const;
@@ -100,9 +102,10 @@ class Engine {
   void fail(const ScheduledStep& step, const Error& error);
   void add_token(RequestState& state, SequenceNews news, TimePoint now);
   void end_choice(RequestState& state, int32_t choice_index, FinishReason reason);
-  void end_request(RequestState& state, FinishReason reason, std::optional<Error> error);
+  void end_request(RequestState& state, RequestEnd end, std::optional<Error> error);
   void post(RequestState& state);
-  void observe_finished(const RequestState& state) const;
+  RequestEnd end_of(const RequestState& state) const;
+  void observe_finished(const RequestState& state, RequestEnd end) const;
   void trace_finished(const RequestState& state) const;
 
   ModelRunner& runner_;

@@ -23,6 +23,9 @@ struct EngineConfig {
   int32_t num_tenants = 1;                      // TenantIds are in [0, num_tenants)
   int32_t vocab_size = 0;  // prompts with a token id outside [0, vocab_size) are refused
   bool enable_prefix_caching = true;
+  // What a request should keep to, in seconds; 0: no limit. Only metrics know of it.
+  double slo_ttft_s = 0;
+  double slo_tpot_s = 0;
   BlockStore* block_store = nullptr;  // where cached blocks go that memory cannot keep; may be null
   Trace* trace = nullptr;             // may be null
   bool check_invariants = false;      // after each step; a violation stops the process
@@ -63,6 +66,8 @@ struct RequestSummary {
   int32_t num_blocks = 0;           // of all choices, shared ones counted each time
   int32_t num_preemptions = 0;
   double age_s = 0;
+  double queue_s = -1;  // until its first step; negative: has had none
+  double ttft_s = -1;   // until its first token; negative: has had none
 };
 
 struct StepSummary {

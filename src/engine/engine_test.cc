@@ -340,7 +340,7 @@ TEST(Engine, KeepsMetrics) {
   MetricsRegistry registry;
   FakeRunner runner({.num_blocks = 6, .block_size = 4});
   Engine engine(runner, {.max_model_len = 20, .vocab_size = kVocabSize},
-                EngineMetrics(&registry, "demo", 20));
+                EngineMetrics(&registry, "demo", 20, 0));
   engine.add(3, make_request(1, 1, 3), std::make_shared<Collected>());
   while (engine.has_work()) engine.step();
   engine.add(1, make_request(8, 12, 1), std::make_shared<Collected>());
@@ -349,7 +349,7 @@ TEST(Engine, KeepsMetrics) {
   engine.abort(1);
   engine.abort(2);
   const std::string text = registry.render();
-  const std::string label = "{model_name=\"demo\"";
+  const std::string label = "{engine=\"0\",model_name=\"demo\"";
   EXPECT_THAT(text, HasSubstr("vllm:prompt_tokens_total" + label + "} 17"));
   EXPECT_THAT(text, HasSubstr("vllm:num_preemptions_total" + label + "} 1"));
   EXPECT_THAT(text, HasSubstr("vllm:time_to_first_token_seconds_count" + label + "} 3"));

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "core/sampling_params.h"
 #include "core/step.h"
+#include "engine/request_end.h"
 
 namespace pagoda {
 
@@ -39,7 +40,10 @@ struct RequestOutput {
   int32_t num_cached_tokens = 0;  // prompt tokens not computed because the cache had them
   int32_t num_preemptions = 0;
   std::optional<Error> error;  // set when a choice finished with kError or kAbort by the server
+  // Set in the final output.
   RequestTimes times;
+  RequestEnd end = RequestEnd::kStop;
+  int64_t num_output_tokens = 0;  // of all choices
 };
 
 // Receives a request's outputs. post() is called on the engine thread and must not block, throw or

@@ -36,7 +36,8 @@ Scheduler::Scheduler(const Options& options, BlockPool& pool, const Clock& clock
           std::min(options.limits.max_num_seqs, options.limits.max_num_batched_tokens)),
       max_model_len_(options.max_model_len),
       pool_(pool),
-      clock_(clock) {
+      clock_(clock),
+      has_store_(options.store != nullptr) {
   CHECK(max_num_running_ >= 1);
   CHECK(max_model_len_ >= 1);
   if (options.enable_prefix_caching) {
@@ -210,20 +211,27 @@ void Scheduler::extend_from_cache(Sequence& sequence) {
        sequence.block_table.num_blocks() == b;
        ++b) {
     const Priority priority = sequence.request->priority;
+    bool is_stored = false;
     if (const auto found = find_cached(sequence, b)) {
       sequence.block_table.share({&*found, 1});
       cache_->touch(*found, priority);
     } else if (clock_.now() < restore_until_) {
+      if (has_store_) totals_.num_queried_store_tokens += block_size;
       const auto restored =
           cache_->restore(sequence.block_hashes[static_cast<size_t>(b)], hash_before(sequence, b),
                           block_tokens(sequence, b), priority);
       if (!restored) return;
       sequence.block_table.take(*restored);
+      is_stored = true;
     } else {
       return;
     }
     sequence.num_cached_blocks = b + 1;
+    const int64_t num_cached_before = totals_.num_cached_prompt_tokens;
     note_found(sequence, (b + 1) * block_size, true);
+    if (is_stored) {
+      totals_.num_stored_prompt_tokens += totals_.num_cached_prompt_tokens - num_cached_before;
+    }
   }
 }
 
@@ -304,6 +312,9 @@ void Scheduler::take_in(Sequence& sequence, const ScheduledSequence& scheduled,
     ++totals_.num_drafts;
     totals_.num_draft_tokens += scheduled.num_draft_tokens;
     totals_.num_accepted_draft_tokens += num_new - 1;
+    for (size_t i = 0; i + 1 < tokens.size() && i < totals_.num_accepted_at.size(); ++i) {
+      ++totals_.num_accepted_at[i];
+    }
   }
   for (size_t i = 0; i < tokens.size(); ++i) {
     if (i > 0) note_computed(sequence, 1);

@@ -1,6 +1,7 @@
 // Scheduler: chooses the work of each step; the only code that takes and returns blocks.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -42,10 +43,13 @@ struct SchedulerTotals {
   int64_t num_prompt_tokens = 0;          // computed for the first time
   int64_t num_cached_prompt_tokens = 0;   // found in the prefix cache instead
   int64_t num_queried_prompt_tokens = 0;  // looked for there
+  int64_t num_queried_store_tokens = 0;   // not in memory and looked for in the block store
+  int64_t num_stored_prompt_tokens = 0;   // of the cached ones, read back from there
   int64_t num_recomputed_tokens = 0;      // computed again after a preemption
   int64_t num_drafts = 0;                 // steps of a sequence that had draft tokens
   int64_t num_draft_tokens = 0;
-  int64_t num_accepted_draft_tokens = 0;  // which were what the model chose
+  int64_t num_accepted_draft_tokens = 0;      // which were what the model chose
+  std::array<int64_t, 64> num_accepted_at{};  // of those, by place among the drafts of a step
 };
 
 // There are no phases: each step lets num_computed_tokens of each sequence catch up with its
@@ -177,6 +181,7 @@ class Scheduler {
   const int32_t max_model_len_;
   BlockPool& pool_;
   const Clock& clock_;
+  const bool has_store_;
   std::unique_ptr<PrefixCache> cache_;              // null: switched off
   std::vector<std::unique_ptr<Sequence>> running_;  // by rank, then in the order of admission
   std::unordered_map<SequenceId, Sequence*> running_by_id_;

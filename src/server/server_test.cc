@@ -142,7 +142,7 @@ class SecureServer : public testing::Test {
     if (!client.connect()) return -1;
     client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     const std::string all = client.read_to_end();
-    const std::string name = "pagoda:connections_refused_total{reason=\"tls_handshake\"} ";
+    const std::string name = "pagoda_connections_refused_total{reason=\"tls_handshake\"} ";
     const size_t at = all.find(name);
     return at == std::string::npos ? 0 : std::stod(all.substr(at + name.size()));
   }

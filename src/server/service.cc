@@ -277,14 +277,14 @@ HttpResponse ApiService::protocol_error(const ProtocolError& error) {
 
 void ApiService::connection_refused(std::string_view reason) {
   metrics_
-      .counter("pagoda:connections_refused_total", "Connections ended before any request.",
+      .counter("pagoda_connections_refused_total", "Connections ended before any request.",
                {{"reason", std::string(reason)}})
       .add();
 }
 
 void ApiService::count_refusal(std::string_view reason) {
   metrics_
-      .counter("pagoda:requests_refused_total", "Requests refused before any work, by reason.",
+      .counter("pagoda_requests_refused_total", "Requests refused before any work, by reason.",
                {{"reason", std::string(reason)}})
       .add();
 }

@@ -144,7 +144,7 @@ TEST(Service, AWrongHostIsA421WhateverIsAsked) {
   client.send("GET http://localhost/health HTTP/1.1\r\nHost: evil.example\r\n\r\n");
   EXPECT_EQ(client.read_reply().status, 200);
   EXPECT_THAT(client.get("/metrics").body,
-              HasSubstr(R"(pagoda:requests_refused_total{reason="host"} 3)"));
+              HasSubstr(R"(pagoda_requests_refused_total{reason="host"} 3)"));
 }
 
 TEST(Service, TheRootListsPathsAsClientsUseThem) {

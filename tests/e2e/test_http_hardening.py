@@ -34,7 +34,7 @@ def wait_until(condition, seconds=20):
         time.sleep(0.05)
 
 
-def refusals(server, reason, name="pagoda:requests_refused_total"):
+def refusals(server, reason, name="pagoda_requests_refused_total"):
     return server.metric(name, f'reason="{reason}"') or 0
 
 
@@ -83,7 +83,7 @@ def test_tls_answers_streams_and_notices_a_client_that_leaves(certificate):
         with socket.create_connection(("127.0.0.1", server.port)) as plain:
             plain.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert b"HTTP/1.1 200" not in plain.recv(1000)
-        wait_until(lambda: refusals(server, "tls_handshake", "pagoda:connections_refused_total") >= 1)
+        wait_until(lambda: refusals(server, "tls_handshake", "pagoda_connections_refused_total") >= 1)
 
 
 def test_the_last_word_over_tls_is_close_notify(certificate):

@@ -147,7 +147,7 @@ class Soak:
             growth *= 4  # each byte of ours has several of shadow, which are never given back
         self.check(after - before <= growth, f"memory grew from {before:.0f} to {after:.0f} MiB, more than {growth:.0f}")
         self.check(files_after <= files_before + 2, f"open files grew from {files_before} to {files_after}")
-        budget = self.server.metric("pagoda:memory_budget_bytes") / 2**20
+        budget = self.server.metric("pagoda_memory_budget_bytes") / 2**20
         self.check(is_sanitizer_build(process) or self.peak_mib <= 1.05 * budget,
                    f"{self.peak_mib:.0f} MiB were resident, the budget is {budget:.0f}")
         self.judge_times(record, bound)
@@ -181,7 +181,7 @@ class Soak:
         self.check(stats["num_free_blocks"] == stats["num_total_blocks"], f"blocks in use while idle: {stats}")
         # Rare by design: few requests may bring none.
         self.check(stats["num_preemptions"] > 0 or stats["num_finished_requests"] < 5000, "no sequence was preempted")
-        for name in ("pagoda:steps_failed_total", "pagoda:invariant_violations_total"):
+        for name in ("pagoda_steps_failed_total", "pagoda_invariant_violations_total"):
             self.check(not self.server.metric(name), f"{name} is {self.server.metric(name)}")
         print("engine: " + json.dumps(stats))
 
