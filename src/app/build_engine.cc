@@ -158,8 +158,7 @@ void report_plan(const EngineOptions& options, const Decisions& decided, const M
 }
 
 ServedModel describe(const std::string& given, const std::string& name, ModelFolder files,
-                     const CachePlan& plan) {
-  ServedModel served;
+                     const CachePlan& plan, ServedModel served) {
   served.names = {name};
   // vLLM serves a model under the path it was given.
   if (!given.empty() && given != name) served.names.push_back(given);
@@ -225,6 +224,23 @@ Result<std::unique_ptr<ModelRunner>> load_runner(const Checkpoint& checkpoint,
   return std::unique_ptr<ModelRunner>(std::move(runner));
 }
 
+// What routers ask before they spread requests by the cache they would find.
+void note_cache_config(MetricsRegistry& metrics, const EngineOptions& options, int32_t num_blocks,
+                       const std::string& cache_dtype) {
+  metrics
+      .gauge("vllm:cache_config_info", "Information of the LLMEngine CacheConfig.",
+             {{"block_size", std::to_string(options.block_size)},
+              {"cache_dtype", cache_dtype},
+              {"enable_prefix_caching", options.enable_prefix_caching ? "True" : "False"},
+              {"engine", "0"},
+              {"gpu_memory_utilization", fmt::format("{}", options.memory_utilization)},
+              {"num_gpu_blocks", std::to_string(num_blocks)},
+              {"num_gpu_blocks_override",
+               options.num_blocks ? std::to_string(*options.num_blocks) : "None"},
+              {"prefix_caching_hash_algo", "sha256"}})
+      .set(1);
+}
+
 // The model with its device, into `built`.
 Result<CachePlan> add_model(const EngineOptions& options, const Checkpoint& checkpoint,
                             ModelConfig& config, MetricsRegistry* metrics, BuiltEngine& built,
@@ -235,11 +251,16 @@ Result<CachePlan> add_model(const EngineOptions& options, const Checkpoint& chec
                                           .isa = env_value("PAGODA_CPU_ISA").value_or("")}));
   ASSIGN_OR_RETURN(const Decisions decided,
                    decide(options, checkpoint, config, *built.backend, num_threads));
-  clock.done(fmt::format("backend: {}, {} threads", built.backend->name(), num_threads));
+  const std::string backend = fmt::format("{}, {} threads", built.backend->name(), num_threads);
+  clock.done("backend: " + backend);
+  built.served.backend = backend;
+  built.served.memory_budget_bytes = decided.plan.budget_bytes;
   report_plan(options, decided, config, progress);
   if (metrics != nullptr) {
     metrics->gauge("pagoda_memory_budget_bytes", "Resident memory that is never exceeded.")
         .set(static_cast<double>(decided.plan.budget_bytes));
+    note_cache_config(*metrics, options, decided.plan.num_blocks,
+                      std::string(format_traits(decided.runner.kv_dtype).name));
   }
   config.rope.longest_sequence = decided.plan.max_model_len;
   // What can be refused is, before the weights are read.
@@ -262,8 +283,8 @@ Result<CachePlan> add_model(const EngineOptions& options, const Checkpoint& chec
 
 // What stands in for it with --simulate.
 Result<CachePlan> add_simulated_model(const EngineOptions& options, const ModelConfig& config,
-                                      const ModelFolder& files, BuiltEngine& built,
-                                      const ProgressLine& progress) {
+                                      const ModelFolder& files, MetricsRegistry* metrics,
+                                      BuiltEngine& built, const ProgressLine& progress) {
   ASSIGN_OR_RETURN(SimulatedModel model,
                    make_simulated_model(options, config, *files.tokenizer,
                                         !files.default_sampling.eos_token_ids.empty()));
@@ -273,6 +294,8 @@ Result<CachePlan> add_simulated_model(const EngineOptions& options, const ModelC
                        model.runner->step_limits().max_num_seqs));
   progress(fmt::format("  context: {} tokens", model.plan.max_model_len));
   built.runner = std::move(model.runner);
+  built.served.backend = "simulated";
+  if (metrics != nullptr) note_cache_config(*metrics, options, model.plan.num_blocks, "none");
   return model.plan;
 }
 
@@ -307,9 +330,10 @@ Result<std::unique_ptr<BuiltEngine>> build_engine(const EngineOptions& options,
   }
   ASSIGN_OR_RETURN(const CachePlan plan,
                    options.simulation
-                       ? add_simulated_model(options, *config, files, *built, progress)
+                       ? add_simulated_model(options, *config, files, metrics, *built, progress)
                        : add_model(options, checkpoint, *config, metrics, *built, clock, progress));
-  built->served = describe(options.model, source.name, std::move(files), plan);
+  built->served =
+      describe(options.model, source.name, std::move(files), plan, std::move(built->served));
   built->engine = std::make_unique<AsyncEngine>(
       *built->runner,
       EngineConfig{.max_model_len = plan.max_model_len,
@@ -319,6 +343,8 @@ Result<std::unique_ptr<BuiltEngine>> build_engine(const EngineOptions& options,
                    .num_tenants = options.num_tenants,
                    .vocab_size = config->vocab_size,
                    .enable_prefix_caching = options.enable_prefix_caching,
+                   .slo_ttft_s = options.slo_ttft_s,
+                   .slo_tpot_s = options.slo_tpot_s,
                    .block_store = built->block_store.get(),
                    .trace = built->trace.get(),
                    .check_invariants = env_value("PAGODA_CHECK").value_or("0") == "1"},

@@ -21,7 +21,7 @@ FlagParser::FlagParser(CLI::App& app, std::vector<Flag> flags, bool with_config)
   for (size_t i = 0; i < flags_.size(); ++i) add(app, i);
 }
 
-Result<void> FlagParser::apply() const {
+Result<void> FlagParser::apply(GivenValues* values) const {
   std::vector<GivenFlag> given;
   for (size_t i = 0; i < flags_.size(); ++i) {
     if (options_[i]->count() > 0) given.push_back({flags_[i].name, values_[i]});
@@ -33,7 +33,7 @@ Result<void> FlagParser::apply() const {
     }
     given.push_back({"model", {model_}});
   }
-  return apply_settings(flags_, given, config_);
+  return apply_settings(flags_, given, config_, values);
 }
 
 std::vector<std::string> FlagParser::arguments() const {

@@ -31,8 +31,10 @@ class FlagParser {
   FlagParser(const FlagParser&) = delete;
   FlagParser& operator=(const FlagParser&) = delete;
 
-  // Sets every setting, as apply_settings(). REQUIRES: the command line has been read.
-  Result<void> apply() const;
+  // Sets every setting, as apply_settings() does, which fills `values` too. REQUIRES: the command
+  // line has been read.
+  Result<void> apply(GivenValues* values = nullptr) const;
+  const std::vector<Flag>& flags() const { return flags_; }
   // What was given, as the command line of another process of this program. What it takes from the
   // environment it finds there itself. REQUIRES: as apply().
   std::vector<std::string> arguments() const;

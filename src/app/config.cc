@@ -314,6 +314,65 @@ std::vector<Flag> listen_flags(ServeOptions& o) {
   };
 }
 
+// A whole number of milliseconds or a number of seconds, with its unit.
+Result<double> parse_slo_time(const std::string& text, const std::string& value) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  const std::string unit(end, value.data() + value.size());
+  const double seconds = unit == "ms" ? number / 1000 : number;
+  if (error != std::errc() || (unit != "ms" && unit != "s") || !(seconds > 0) || seconds > 86400) {
+    return invalid_argument(fmt::format(
+        "slo: '{}' is not limits such as ttft=200ms,tpot=20ms, up to 24 h, with ms or s", text));
+  }
+  return seconds;
+}
+
+Result<void> set_slo(EngineOptions& options, const std::string& text) {
+  options.slo_ttft_s = options.slo_tpot_s = 0;
+  for (std::string rest = text; !rest.empty();) {
+    const std::string pair = rest.substr(0, rest.find(','));
+    rest.erase(0, pair.size() + 1);
+    const size_t equals = pair.find('=');
+    const std::string name = pair.substr(0, equals);
+    if (equals == std::string::npos || (name != "ttft" && name != "tpot")) {
+      return invalid_argument(
+          fmt::format("slo: '{}' is not limits such as ttft=200ms,tpot=20ms", text));
+    }
+    ASSIGN_OR_RETURN(const double seconds, parse_slo_time(text, pair.substr(equals + 1)));
+    (name == "ttft" ? options.slo_ttft_s : options.slo_tpot_s) = seconds;
+  }
+  return {};
+}
+
+std::vector<Flag> watching_flags(ServeOptions& o) {
+  return {
+      {"log-format", "FORMAT", kServerGroup, "text, or json: one object a line", o.log_format,
+       false,
+       [&o](const std::string& text) -> Result<void> {
+         if (text != "text" && text != "json") {
+           return invalid_argument(fmt::format("log-format: '{}' is not one of text, json", text));
+         }
+         o.log_format = text;
+         return {};
+       }},
+      {"slo", "LIMITS", kServerGroup,
+       "what requests should keep to, for metrics and the dashboard: ttft=200ms,tpot=20ms", "none",
+       false, [&o](const std::string& text) { return set_slo(o.engine, text); }},
+      {"otlp-traces-endpoint", "URL", kServerGroup,
+       "where spans of requests are sent by OTLP over HTTP, such as "
+       "http://localhost:4318/v1/traces",
+       "none", false,
+       [&o](const std::string& text) -> Result<void> {
+         if (!text.starts_with("http://") && !text.starts_with("https://")) {
+           return invalid_argument(fmt::format(
+               "otlp-traces-endpoint: '{}' is not an http:// or https:// address", text));
+         }
+         o.otlp_traces_endpoint = text;
+         return {};
+       }},
+  };
+}
+
 std::vector<Flag> access_flags(ServeOptions& o) {
   return {
       {"served-model-name", "NAME", kServerGroup,
@@ -401,7 +460,7 @@ Result<std::vector<YamlEntry>> read_yaml(const std::string& path) {
 }
 
 Result<void> set_all(const Flag& flag, const std::vector<std::string>& values,
-                     const std::string& source) {
+                     const std::string& source, GivenValues* given) {
   if (values.size() > 1 && !flag.repeatable) {
     return invalid_argument(
         fmt::format("{}: '{}' takes one value, {} were given", source, flag.name, values.size()));
@@ -410,6 +469,7 @@ Result<void> set_all(const Flag& flag, const std::vector<std::string>& values,
     const auto done = flag.set(value);
     if (!done.ok()) return Error{done.error().code, source + ": " + done.error().message};
   }
+  if (given != nullptr) (*given)[flag.name] = values;
   return {};
 }
 
@@ -425,6 +485,7 @@ std::vector<Flag> serve_flags(ServeOptions& options) {
   std::vector<Flag> flags = listen_flags(options);
   append(flags, access_flags(options));
   append(flags, limit_flags(options));
+  append(flags, watching_flags(options));
   append(flags, engine_flags(options.engine));
   return flags;
 }
@@ -439,6 +500,34 @@ StepLimits step_limits_of(const EngineOptions& options) {
   return limits;
 }
 
+std::vector<ShownSetting> show_settings(const std::vector<Flag>& flags, const GivenValues& values) {
+  constexpr std::array kSecrets = {"api-key", "admin-key", "ssl-keyfile-password"};
+  std::vector<ShownSetting> shown;
+  for (const Flag& flag : flags) {
+    ShownSetting setting{.group = flag.group,
+                         .name = flag.name,
+                         .help = flag.help,
+                         .value = flag.default_text,
+                         .changed = false,
+                         .is_secret = std::ranges::find(kSecrets, flag.name) != kSecrets.end()};
+    if (const auto given = values.find(flag.name); given != values.end()) {
+      setting.changed = true;
+      setting.value.clear();
+      for (const std::string& value : given->second) {
+        setting.value += (setting.value.empty() ? "" : ", ") + (value.empty() ? "true" : value);
+      }
+    }
+    if (setting.is_secret) setting.value.clear();
+    shown.push_back(std::move(setting));
+  }
+  // A page shows each group once.
+  std::ranges::stable_sort(shown, {}, [&flags](const ShownSetting& setting) {
+    const auto is_of_group = [&](const Flag& flag) { return flag.group == setting.group; };
+    return std::ranges::find_if(flags, is_of_group) - flags.begin();
+  });
+  return shown;
+}
+
 std::string env_name(std::string_view flag_name) {
   std::string name = "PAGODA_";
   for (const char c : flag_name) {
@@ -448,7 +537,7 @@ std::string env_name(std::string_view flag_name) {
 }
 
 Result<void> apply_settings(const std::vector<Flag>& flags, const std::vector<GivenFlag>& given,
-                            const std::string& yaml_file) {
+                            const std::string& yaml_file, GivenValues* applied) {
   std::map<std::string, std::vector<std::string>> on_command_line;
   for (const GivenFlag& flag : given) on_command_line[flag.name] = flag.values;
   ASSIGN_OR_RETURN(const std::vector<YamlEntry> entries, read_yaml(yaml_file));
@@ -464,12 +553,12 @@ Result<void> apply_settings(const std::vector<Flag>& flags, const std::vector<Gi
     if (const auto at = on_command_line.find(flag.name); at != on_command_line.end()) {
       const std::vector<std::string> values =
           at->second.empty() ? std::vector<std::string>{""} : at->second;
-      RETURN_IF_ERROR(set_all(flag, values, "command line"));
+      RETURN_IF_ERROR(set_all(flag, values, "command line", applied));
     } else if (const auto value = env_value(env_name(flag.name))) {
-      RETURN_IF_ERROR(set_all(flag, {*value}, "environment " + env_name(flag.name)));
+      RETURN_IF_ERROR(set_all(flag, {*value}, "environment " + env_name(flag.name), applied));
     } else if (entry != nullptr) {
-      RETURN_IF_ERROR(
-          set_all(flag, entry->values, fmt::format("config '{}' line {}", yaml_file, entry->line)));
+      RETURN_IF_ERROR(set_all(flag, entry->values,
+                              fmt::format("config '{}' line {}", yaml_file, entry->line), applied));
     }
   }
   if (!in_file.empty()) {

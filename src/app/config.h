@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -46,8 +47,10 @@ struct EngineOptions {
   std::string trace_file;                // empty: none
   std::optional<Simulation> simulation;  // in place of the model's weights
   std::optional<Replay> replay;          // in place of what the model chooses; for benchmarks
-  int32_t num_tenants = 1;               // filled by serve: one for each API key
-  int64_t http_bytes = 0;  // filled by serve: most that all request bodies and their parsing take
+  double slo_ttft_s = 0;                 // what a request should keep to; 0: no limit
+  double slo_tpot_s = 0;
+  int32_t num_tenants = 1;  // filled by serve: one for each API key
+  int64_t http_bytes = 0;   // filled by serve: most that all request bodies and their parsing take
 };
 
 // What one step may hold: as set, and at least a token for each sequence.
@@ -79,6 +82,9 @@ struct ServeOptions {
   ConnectionLimits connections;
   HttpLimits limits;
   std::string log_level;  // empty: PAGODA_LOG, else info
+  std::string log_format = "text";
+  std::string otlp_traces_endpoint;          // empty: no traces
+  std::vector<ShownSetting> shown_settings;  // all of serve's, as given or by default
 };
 
 // One setting: the same name as a flag (--name), a YAML key (name) and a variable (PAGODA_NAME).
@@ -107,11 +113,17 @@ struct GivenFlag {
   std::vector<std::string> values;
 };
 
+// The values that settings were given, by name, from wherever they came.
+using GivenValues = std::map<std::string, std::vector<std::string>>;
+
 // Applies every setting once, the command line before the environment before the YAML file. An
 // unknown YAML key or a bad value is kInvalidArgument that says where it stood. `yaml_file` may be
-// empty.
+// empty. `values`, which may be null, gets what was applied.
 Result<void> apply_settings(const std::vector<Flag>& flags, const std::vector<GivenFlag>& given,
-                            const std::string& yaml_file);
+                            const std::string& yaml_file, GivenValues* values = nullptr);
+
+// The settings as operators may see them: of keys and passwords only that they were given.
+std::vector<ShownSetting> show_settings(const std::vector<Flag>& flags, const GivenValues& values);
 
 // "512M", "2G", "1.5GiB" or a number of bytes.
 Result<int64_t> parse_bytes(std::string_view text);

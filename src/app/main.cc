@@ -60,7 +60,9 @@ Command add_serve(CLI::App& root) {
   const auto options = std::make_shared<ServeOptions>();
   const auto flags = std::make_shared<FlagParser>(*app, serve_flags(*options), true);
   return {app, [options, flags]() -> Result<void> {
-            RETURN_IF_ERROR(flags->apply());
+            GivenValues values;
+            RETURN_IF_ERROR(flags->apply(&values));
+            options->shown_settings = show_settings(flags->flags(), values);
             return serve(*options);
           }};
 }

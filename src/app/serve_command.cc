@@ -76,6 +76,10 @@ ServerConfig server_config(const ServeOptions& options) {
   config.any_model = options.any_model;
   config.trusts_request_templates = options.trusts_request_templates;
   config.seed = options.seed;
+  config.slo_ttft_s = options.engine.slo_ttft_s;
+  config.slo_tpot_s = options.engine.slo_tpot_s;
+  config.shown_settings = options.shown_settings;
+  config.otlp_traces_endpoint = options.otlp_traces_endpoint;
   config.num_io_threads = options.num_io_threads;
   config.connections = options.connections;
   config.limits = options.limits;
@@ -155,11 +159,13 @@ void quit_soon() {
 }
 
 // The bodies of all requests, and the one large body that is parsed at a time: its text up to three
-// times, and the values it may have (openai/schema.h), measured at 130 bytes each at the worst.
+// times, and the values it may have (openai/schema.h), measured at 130 bytes each at the worst; and
+// what is kept for the dashboard: two rings of samples, lists of requests, the end of the log.
 int64_t http_bytes(const HttpLimits& limits) {
   constexpr int64_t kParsedBytes = int64_t{144} << 20;
   const int64_t bodies = static_cast<int64_t>(limits.max_body_memory_bytes);
-  return bodies + 3 * static_cast<int64_t>(limits.max_body_bytes) + kParsedBytes;
+  constexpr int64_t kDashboardBytes = int64_t{16} << 20;
+  return kDashboardBytes + bodies + 3 * static_cast<int64_t>(limits.max_body_bytes) + kParsedBytes;
 }
 
 // The keys of the command line and of the file, each once: each is a tenant.
@@ -207,6 +213,7 @@ void drain(const ServeOptions& options, const sigset_t& signals, Server& server,
 }  // namespace
 
 Result<void> serve(const ServeOptions& given) {
+  RETURN_IF_ERROR(set_log_format(given.log_format));
   if (!given.log_level.empty()) RETURN_IF_ERROR(set_log_level(given.log_level));
   ServeOptions options = given;
   RETURN_IF_ERROR(gather_keys(options));

@@ -283,6 +283,12 @@ EngineState AsyncEngine::state() const {
   return state;
 }
 
+double AsyncEngine::step_running_s() const {
+  const TimePoint now = impl_->clock.now();
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->step_began != TimePoint{} ? seconds_between(impl_->step_began, now) : 0.0;
+}
+
 const EngineMetrics& AsyncEngine::metrics() const {
   return impl_->metrics;
 }

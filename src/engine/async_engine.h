@@ -55,6 +55,8 @@ class AsyncEngine {
   // For /debug/state; answers at once even when a step hangs. At most 100 ms old while the engine
   // runs.
   EngineState state() const;
+  // How long the step under way has run; 0: none runs.
+  double step_running_s() const;
   // Handles that read as what /metrics shows.
   const EngineMetrics& metrics() const;
   const EngineConfig& config() const;

@@ -548,6 +548,12 @@ std::vector<RequestSummary> Engine::request_summaries() const {
         .num_output_tokens = state->num_output_tokens,
         .num_preemptions = state->num_preemptions,
         .age_s = seconds_between(state->request.arrival, now)};
+    RequestSummary& summary = summaries[id];
+    const RequestTimes& times = state->times;
+    if (state->started) summary.queue_s = seconds_between(times.arrival, times.first_scheduled);
+    if (state->num_output_tokens > 0) {
+      summary.ttft_s = seconds_between(times.arrival, times.first_token);
+    }
   }
   scheduler_.for_each_running([&](const Sequence& s) {
     RequestSummary& summary = summaries[s.request_id];

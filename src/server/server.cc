@@ -81,6 +81,7 @@ Result<std::unique_ptr<Server>> Server::listen(ServerConfig config, MetricsRegis
                                      .uds_path = config.uds_path,
                                      .scheme = resources.tls != nullptr ? "https" : "http"},
                                     [raw = impl.get()](int fd) { raw->accept(fd); }));
+  impl->service.begin(impl->listener->url());
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 

@@ -33,6 +33,18 @@ struct ServedModel {
   std::optional<int32_t> default_max_tokens;  // when a request gives none; else chat fills the
                                               // context and completions take 16
   int64_t created = 0;                        // Unix seconds, shown by /v1/models
+  std::string backend = {};         // "cpu avx512, 2 threads", for operators; may be empty
+  int64_t memory_budget_bytes = 0;  // resident memory that is never exceeded; 0: unknown
+};
+
+// A setting as operators see it. Value type.
+struct ShownSetting {
+  std::string group;
+  std::string name;
+  std::string help;
+  std::string value;
+  bool changed = false;    // given by the command line, the environment or a file
+  bool is_secret = false;  // only whether it was given is shown
 };
 
 // Addresses, keys and limits. Value type; all sizes in bytes.
@@ -54,6 +66,11 @@ struct ServerConfig {
   std::string build = "dev";  // short commit id, shown in system_fingerprint
   int32_t num_io_threads = 2;
   int32_t max_choices = 128;  // n times the number of prompts, at most, in one request
+  // What a request should keep to, in seconds; 0: no limit. Shown, not enforced.
+  double slo_ttft_s = 0;
+  double slo_tpot_s = 0;
+  std::string otlp_traces_endpoint = {};          // empty: no traces are sent
+  std::vector<ShownSetting> shown_settings = {};  // in the order of their groups
   ConnectionLimits connections = {};
   HttpLimits limits = {};
 };

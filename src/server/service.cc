@@ -48,6 +48,19 @@ bool matches(std::string_view pattern, std::string_view path) {
   return path == pattern;
 }
 
+// The stream of the dashboard: it would never end, so a drain does not wait for it.
+constexpr std::string_view kWatchPath = "/dashboard/api/events";
+
+bool is_watch(const HttpRequest& request) {
+  return route_path(request.path) == kWatchPath;
+}
+
+std::string method_label(std::string_view method) {
+  constexpr std::array kMethods = {"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"};
+  const bool known = std::ranges::find(kMethods, method) != kMethods.end();
+  return known ? std::string(method) : "other";
+}
+
 HttpResponse json_response(const Json& body, int status = 200) {
   HttpResponse response;
   response.status = status;
@@ -57,8 +70,10 @@ HttpResponse json_response(const Json& body, int status = 200) {
 
 const char* refusal_reason(int status) {
   switch (status) {
+    case 400: return "invalid";
     case 401: return "api_key";
     case 403: return "forbidden";
+    case 404: return "not_found";
     case 421: return "host";
     case 429: return "overloaded";
     case 503: return "unavailable";
@@ -94,10 +109,27 @@ ApiService::ApiService(const ServerConfig& config, MetricsRegistry& metrics,
       access_(config),
       metrics_(metrics),
       connections_(state),
+      monitor_({.counters = [this] { return server_counters(); },
+                .events = [this] { return dashboard_events(); }}),
       workers_(kMaxQueuedBodies) {
+  if (!config.otlp_traces_endpoint.empty()) {
+    const auto traces =
+        std::make_shared<TraceExporter>(config.otlp_traces_endpoint, config.version, metrics);
+    board_->set_listener([traces](const FinishedRequest& request) { traces->add(request); });
+  }
+  board_->set_slo({.ttft_s = config.slo_ttft_s, .tpot_s = config.slo_tpot_s});
+}
+
+void ApiService::begin(std::string url) {
+  {
+    const std::lock_guard lock(mutex_);  // the first requests may be here
+    url_ = std::move(url);
+  }
+  monitor_.start();
 }
 
 void ApiService::stop_workers() {
+  monitor_.stop();
   workers_.stop();
 }
 
@@ -111,6 +143,17 @@ std::span<const ApiService::Route> ApiService::routes() {
       Route{"GET", "/version", kKey, false, false, &ApiService::version},
       Route{"GET", "/metrics", kKey, false, false, &ApiService::metrics},
       Route{"GET", "/debug/state", kOperator, false, false, &ApiService::debug_state},
+      Route{"GET", "/dashboard/api/summary", kKey, false, false, &ApiService::dashboard_summary},
+      Route{"GET", "/dashboard/api/history", kKey, false, false, &ApiService::dashboard_history},
+      Route{"GET", kWatchPath, kKey, false, false, &ApiService::dashboard_watch},
+      Route{"GET", "/dashboard/api/requests", kKey, false, false, &ApiService::dashboard_requests},
+      Route{"POST", "/dashboard/api/requests/", kOperator, false, false,
+            &ApiService::cancel_request},
+      Route{"GET", "/dashboard/api/recent", kKey, false, false, &ApiService::dashboard_recent},
+      Route{"GET", "/dashboard/api/lengths", kKey, false, false, &ApiService::dashboard_lengths},
+      Route{"GET", "/dashboard/api/config", kKey, false, false, &ApiService::dashboard_config},
+      Route{"GET", "/dashboard/api/logs", kKey, false, false, &ApiService::dashboard_logs},
+      Route{"GET", "/dashboard/api/replicas", kKey, false, false, &ApiService::dashboard_replicas},
       Route{"GET", "/models", kKey, true, false, &ApiService::list_models},
       Route{"GET", "/models/", kKey, true, false, &ApiService::show_model},
       Route{"POST", "/chat/completions", kKey, true, true, &ApiService::chat},
@@ -124,7 +167,9 @@ std::span<const ApiService::Route> ApiService::routes() {
 
 void ApiService::set_ready(ServedModel model, AsyncEngine& engine) {
   CHECK(!model.names.empty() && model.tokenizer != nullptr);
-  auto deployment = std::make_shared<const openai::Deployment>(std::move(model), engine, config_);
+  auto deployment = std::make_shared<openai::Deployment>(std::move(model), engine, config_);
+  deployment->board = board_;
+  monitor_.set_engine(engine.metrics());
   const std::lock_guard lock(mutex_);
   deployment_ = std::move(deployment);
 }
@@ -214,7 +259,7 @@ std::optional<HttpResponse> ApiService::check_head(const HttpRequest& request) {
 }
 
 void ApiService::handle(std::shared_ptr<HttpExchange> exchange) {
-  {
+  if (!is_watch(exchange->request())) {
     const std::lock_guard lock(mutex_);
     ++num_active_;
   }
@@ -283,6 +328,7 @@ void ApiService::connection_refused(std::string_view reason) {
 }
 
 void ApiService::count_refusal(std::string_view reason) {
+  ++num_refused_;
   metrics_
       .counter("pagoda_requests_refused_total", "Requests refused before any work, by reason.",
                {{"reason", std::string(reason)}})
@@ -290,14 +336,28 @@ void ApiService::count_refusal(std::string_view reason) {
 }
 
 void ApiService::count(std::string_view handler, std::string_view method, int status) {
-  constexpr std::array kMethods = {"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"};
-  const bool known = std::ranges::find(kMethods, method) != kMethods.end();
   metrics_
       .counter("http_requests_total", "Requests answered.",
                {{"handler", std::string(handler)},
-                {"method", known ? std::string(method) : "other"},
+                {"method", method_label(method)},
                 {"status", std::to_string(status)}})
       .add();
+}
+
+void ApiService::note_duration(const HttpRequest& request, const RequestLog& log) {
+  static const std::vector<double> kCoarse = {0.1, 0.5, 1};
+  static const std::vector<double> kFine = {0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5,
+                                            0.75, 1,     1.5,  2,     2.5, 3,    3.5,
+                                            4,    4.5,   5,    7.5,   10,  30,   60};
+  const double seconds = seconds_between(request.received, real_clock().now());
+  metrics_
+      .histogram("http_request_duration_seconds", "Time from a whole request to its whole reply.",
+                 kCoarse, {{"handler", log.route}, {"method", method_label(request.method)}})
+      .observe(seconds);
+  metrics_
+      .histogram("http_request_duration_highr_seconds",
+                 "Time from a whole request to its whole reply, of all handlers.", kFine)
+      .observe(seconds);
 }
 
 void ApiService::completed(const HttpRequest& request, const RequestLog& log, int status) {
@@ -306,8 +366,15 @@ void ApiService::completed(const HttpRequest& request, const RequestLog& log, in
   constexpr int32_t kManyTokens = 4096;
   if (log.num_output_tokens >= kManyTokens) workers_.put(WorkPool::Lane::kHeavy, [] {});
   count(log.route, request.method, status);
-  const bool is_probe = log.route == "/health" || log.route == "/ping" || log.route == "/metrics";
-  if (!is_probe && (status == 429 || status == 503)) count_refusal(refusal_reason(status));
+  const bool is_probe = log.route == "/health" || log.route == "/ping" || log.route == "/metrics" ||
+                        log.route.starts_with("/dashboard/api/");
+  // What the engine took and could not finish is counted there.
+  const bool was_refused = log.finish_reason == "refused";
+  if (!is_probe && (status == 429 || status == 503 || (was_refused && status < 500))) {
+    count_refusal(refusal_reason(status));
+  }
+  if (status >= 500 && status != 503 && log.model.empty()) ++num_server_errors_;
+  if (!is_watch(request)) note_duration(request, log);
   const double total_ms = 1000 * seconds_between(request.received, real_clock().now());
   std::string line = fmt::format("request id={} method={} route={} status={} total_ms={:.1f}",
                                  request.id, request.method, log.route, status, total_ms);
@@ -321,6 +388,7 @@ void ApiService::completed(const HttpRequest& request, const RequestLog& log, in
   if (!log.finish_reason.empty()) line += " finish=" + log.finish_reason;
   // Probes ask every few seconds and would bury the rest.
   is_probe ? log_debug(line) : log_info(line);
+  if (is_watch(request)) return;
   const std::lock_guard lock(mutex_);
   if (--num_active_ == 0) idle_.notify_all();
 }

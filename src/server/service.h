@@ -12,12 +12,17 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "server/access.h"
 #include "server/http/connection_gate.h"
 #include "server/http/exchange.h"
+#include "server/monitor/dashboard.h"
+#include "server/monitor/monitor.h"
+#include "server/monitor/request_board.h"
+#include "server/monitor/trace_export.h"
 #include "server/openai/job.h"
 #include "server/server.h"
 #include "server/work_pool.h"
@@ -36,6 +41,9 @@ struct ConnectionState {
 class ApiService : public HttpService {
  public:
   ApiService(const ServerConfig& config, MetricsRegistry& metrics, const ConnectionState& state);
+
+  // What the dashboard shows as the address; starts its sampling. Once, before any request.
+  void begin(std::string url);
 
   void set_ready(ServedModel model, AsyncEngine& engine);
   void begin_drain();
@@ -75,6 +83,7 @@ class ApiService : public HttpService {
   std::optional<Error> no_place(const HttpRequest& request) const;
   void count(std::string_view handler, std::string_view method, int status);
   void count_refusal(std::string_view reason);
+  void note_duration(const HttpRequest& request, const RequestLog& log);
   // Runs `work` here for a small body, else on a worker. Refuses when those have too much to do.
   void run_by_size(const ExchangePtr& exchange, std::function<void()> work);
 
@@ -83,6 +92,16 @@ class ApiService : public HttpService {
   void version(const ExchangePtr& exchange);
   void metrics(const ExchangePtr& exchange);
   void debug_state(const ExchangePtr& exchange);
+  void dashboard_summary(const ExchangePtr& exchange);
+  void dashboard_history(const ExchangePtr& exchange);
+  void dashboard_watch(const ExchangePtr& exchange);
+  void dashboard_requests(const ExchangePtr& exchange);
+  void cancel_request(const ExchangePtr& exchange);
+  void dashboard_recent(const ExchangePtr& exchange);
+  void dashboard_lengths(const ExchangePtr& exchange);
+  void dashboard_config(const ExchangePtr& exchange);
+  void dashboard_logs(const ExchangePtr& exchange);
+  void dashboard_replicas(const ExchangePtr& exchange);
   void list_models(const ExchangePtr& exchange);
   void show_model(const ExchangePtr& exchange);
   void chat(const ExchangePtr& exchange);
@@ -90,6 +109,12 @@ class ApiService : public HttpService {
   void tokenize(const ExchangePtr& exchange);
   void detokenize(const ExchangePtr& exchange);
   void apply_template(const ExchangePtr& exchange);
+
+  // `served`: null while loading.
+  dashboard::Status status(const openai::Deployment* served) const;
+  ServerCounters server_counters() const;
+  std::string dashboard_events() const;
+  void answer_from_history(const ExchangePtr& exchange, std::function<Json(const History*)> make);
 
   using Prepare = Result<openai::GenerationJob> (*)(std::string_view, const openai::Deployment&,
                                                     std::optional<openai::ContextOverflow>&);
@@ -103,12 +128,17 @@ class ApiService : public HttpService {
   const ConnectionState connections_;
   const TimePoint started_ = real_clock().now();
   std::atomic<bool> draining_ = false;
+  std::atomic<int64_t> num_refused_ = 0;
+  std::atomic<int64_t> num_server_errors_ = 0;
 
   mutable std::mutex mutex_;
+  std::string url_;  // guarded by mutex_
   std::condition_variable idle_;
   std::shared_ptr<const openai::Deployment> deployment_;  // guarded by mutex_; null while loading
   int32_t num_active_ = 0;                                // guarded by mutex_
 
+  const std::shared_ptr<RequestBoard> board_ = std::make_shared<RequestBoard>();
+  Monitor monitor_;  // its thread calls back into this object: stopped by stop_workers()
   WorkPool workers_;
 };
 

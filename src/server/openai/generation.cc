@@ -8,19 +8,38 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "server/monitor/trace_context.h"
+
 namespace pagoda::openai {
 namespace {
 
 // What the engine holds of a run.
 class RunSink : public OutputSink {
  public:
-  RunSink(std::shared_ptr<GenerationRun> run, size_t prompt_index)
-      : run_(std::move(run)), prompt_index_(prompt_index) {}
-  void post(RequestOutput output) override { run_->enqueue(prompt_index_, std::move(output)); }
+  RunSink(std::shared_ptr<GenerationRun> run, size_t prompt_index,
+          std::shared_ptr<RequestBoard> board, std::shared_ptr<const RequestFacts> facts)
+      : run_(std::move(run)),
+        prompt_index_(prompt_index),
+        board_(std::move(board)),
+        facts_(std::move(facts)) {}
+  void post(RequestOutput output) override {
+    if (output.finished && board_ != nullptr) {
+      board_->finished(summarize(output, std::move(facts_), board_->slo(), unix_time()));
+    }
+    run_->enqueue(prompt_index_, std::move(output));
+  }
 
  private:
+  static double unix_time() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration<double>(now).count();
+  }
+
   std::shared_ptr<GenerationRun> run_;
   size_t prompt_index_;
+  // May be null; the engine may have its last word when the server is gone.
+  std::shared_ptr<RequestBoard> board_;
+  std::shared_ptr<const RequestFacts> facts_;
 };
 
 int64_t num_characters(const std::string& text) {
@@ -90,15 +109,41 @@ void GenerationRun::submit_all() {
     request.priority = origin_.priority.value_or(job_.priority);
     request.tenant = origin_.client.tenant;
     request.cache_salt = cache_salt(origin_.client, job_.cache_salt);
-    auto id = deployment_->engine->submit(std::move(request),
-                                          std::make_shared<RunSink>(shared_from_this(), i));
+    const auto facts = facts_of(request);
+    auto id = deployment_->engine->submit(
+        std::move(request),
+        std::make_shared<RunSink>(shared_from_this(), i, deployment_->board, facts));
     if (!id.ok()) {
       abort_all();
       return refuse(id.error());
     }
     request_ids_.push_back(*id);
+    if (deployment_->board != nullptr) deployment_->board->started(*id, facts);
   }
   if (num_unfinished_ == 0) finish(std::move(events));
+}
+
+std::shared_ptr<const RequestFacts> GenerationRun::facts_of(const Request& request) const {
+  auto facts = std::make_shared<RequestFacts>();
+  facts->request_id = exchange_->request().id;
+  const auto trace = parse_traceparent(exchange_->request().header("traceparent"));
+  if (trace) {
+    facts->trace_id = trace->trace_id;
+    facts->parent_id = trace->parent_id;
+    facts->trace_state = exchange_->request().header("tracestate");
+    facts->is_traced = trace->sampled;
+  }
+  facts->model = job_.model;
+  facts->is_chat = job_.kind == ReplyKind::kChat;
+  facts->stream = job_.stream;
+  facts->tenant = request.tenant;
+  facts->priority = request.priority;
+  facts->max_tokens = request.sampling.max_tokens;
+  facts->num_choices = request.n;
+  facts->temperature = request.sampling.temperature;
+  facts->top_p = request.sampling.top_p;
+  facts->top_k = request.sampling.top_k;
+  return facts;
 }
 
 void GenerationRun::enqueue(size_t prompt_index, RequestOutput output) {
@@ -243,23 +288,23 @@ void GenerationRun::finish(std::string events) {
   exchange_->respond(std::move(response));
 }
 
-void GenerationRun::fail(const Error& error) {
+void GenerationRun::fail(const Error& error, RequestEnd end) {
   if (over_) return;
   over_ = true;
-  abort_all();
+  abort_all(end);
   fill_log("error");
   if (!exchange_->stream_started()) return exchange_->respond(error_response(error));
   exchange_->write(fmt::format("data: {}\n\n{}", dump_json(error_json(error)), kStreamDone));
   exchange_->end_stream();
 }
 
-void GenerationRun::abort_all() {
-  for (const RequestId id : request_ids_) deployment_->engine->abort(id);
+void GenerationRun::abort_all(RequestEnd end) {
+  for (const RequestId id : request_ids_) deployment_->engine->abort(id, end);
 }
 
 void GenerationRun::on_end(EndCause cause) {
   if (cause == EndCause::kShutdown) {
-    return fail({ErrorCode::kUnavailable, "the server is shutting down"});
+    return fail({ErrorCode::kUnavailable, "the server is shutting down"}, RequestEnd::kShutdown);
   }
   if (over_) return;
   over_ = true;

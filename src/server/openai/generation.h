@@ -57,14 +57,16 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
   };
 
   void submit_all();
+  std::shared_ptr<const RequestFacts> facts_of(const Request& request) const;
   void drain();
   void process(size_t prompt_index, const RequestOutput& output, std::string& events);
   void process_choice(size_t prompt_index, const ChoiceOutput& output, std::string& events);
   void append_events(int32_t index, const std::string& text, bool finished, std::string& events);
   void send(std::string events);
   void finish(std::string events);
-  void fail(const Error& error);
-  void abort_all();
+  // `end`: how what is left of it ends in the engine.
+  void fail(const Error& error, RequestEnd end = RequestEnd::kClientLeft);
+  void abort_all(RequestEnd end = RequestEnd::kClientLeft);
   void on_end(EndCause cause);
   ChoiceEnd end_of(const TextDelta& delta) const;
   Usage usage() const;

@@ -14,6 +14,7 @@
 #include "core/sampling_params.h"
 #include "engine/output_processor.h"
 #include "engine/request.h"
+#include "server/monitor/request_board.h"
 #include "server/openai/errors.h"
 #include "server/openai/schema.h"
 #include "server/server.h"
@@ -31,7 +32,8 @@ struct Deployment {
   Result<std::string> resolve_model(Fields& fields) const;
 
   ServedModel model;
-  AsyncEngine* engine = nullptr;  // not owned
+  AsyncEngine* engine = nullptr;        // not owned
+  std::shared_ptr<RequestBoard> board;  // is told of requests; may be null
   bool any_model = false;
   bool trusts_request_templates = false;
   int32_t max_choices = 0;
