@@ -112,6 +112,12 @@ ApiService::ApiService(const ServerConfig& config, MetricsRegistry& metrics,
       monitor_({.counters = [this] { return server_counters(); },
                 .events = [this] { return dashboard_events(); }}),
       workers_(kMaxQueuedBodies) {
+  // So that a rate of them can be taken from the first on.
+  for (const char* reason :
+       {"overloaded", "unavailable", "invalid", "not_found", "api_key", "forbidden", "host", "slow",
+        "body_size", "body_memory", "header_size", "malformed", "connections"}) {
+    refusals(reason).add(0);
+  }
   if (!config.otlp_traces_endpoint.empty()) {
     const auto traces =
         std::make_shared<TraceExporter>(config.otlp_traces_endpoint, config.version, metrics);
@@ -329,10 +335,13 @@ void ApiService::connection_refused(std::string_view reason) {
 
 void ApiService::count_refusal(std::string_view reason) {
   ++num_refused_;
-  metrics_
-      .counter("pagoda_requests_refused_total", "Requests refused before any work, by reason.",
-               {{"reason", std::string(reason)}})
-      .add();
+  refusals(reason).add();
+}
+
+Counter ApiService::refusals(std::string_view reason) {
+  return metrics_.counter("pagoda_requests_refused_total",
+                          "Requests refused before any work, by reason.",
+                          {{"reason", std::string(reason)}});
 }
 
 void ApiService::count(std::string_view handler, std::string_view method, int status) {

@@ -83,6 +83,7 @@ class ApiService : public HttpService {
   std::optional<Error> no_place(const HttpRequest& request) const;
   void count(std::string_view handler, std::string_view method, int status);
   void count_refusal(std::string_view reason);
+  Counter refusals(std::string_view reason);
   void note_duration(const HttpRequest& request, const RequestLog& log);
   // Runs `work` here for a small body, else on a worker. Refuses when those have too much to do.
   void run_by_size(const ExchangePtr& exchange, std::function<void()> work);

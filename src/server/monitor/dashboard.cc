@@ -223,7 +223,9 @@ Json totals_json(const Status& status) {
   json["requests"] = whole(num_requests);
   json["ends"] = std::move(ends);
   json["refused"] = Json::object();
-  for (const auto& [reason, num] : status.refused) json["refused"][reason] = whole(num);
+  for (const auto& [reason, num] : status.refused) {
+    if (num > 0) json["refused"][reason] = whole(num);
+  }
   json["errors"] = whole(num_errors);
   json["prompt_tokens"] = whole(metrics.prompt_tokens_total.value());
   json["generation_tokens"] = whole(metrics.generation_tokens_total.value());
