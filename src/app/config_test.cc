@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 
 namespace pagoda {
@@ -125,6 +126,46 @@ TEST(Config, StepsAreShortAndLeaveMostOfTheirRoomToPrompts) {
   EngineOptions crowded;
   crowded.max_num_seqs = 1000;
   EXPECT_EQ(step_limits_of(crowded).max_num_batched_tokens, 1000);
+}
+
+TEST(Config, ObjectivesAreTimesByName) {
+  ServeOptions options;
+  ASSERT_TRUE(apply_settings(serve_flags(options), {{"slo", {"ttft=200ms,tpot=0.5s"}}}, "").ok());
+  EXPECT_DOUBLE_EQ(options.engine.slo_ttft_s, 0.2);
+  EXPECT_DOUBLE_EQ(options.engine.slo_tpot_s, 0.5);
+  ASSERT_TRUE(apply_settings(serve_flags(options), {{"slo", {"tpot=20ms"}}}, "").ok());
+  EXPECT_EQ(options.engine.slo_ttft_s, 0);
+  for (const char* bad : {"ttft", "ttft=", "ttft=1", "ttft=-1s", "ttft=nans", "e2el=1s", ",",
+                          "ttft=1h", "ttft=1s tpot=1s", "ttft=99999999s"}) {
+    const auto done = apply_settings(serve_flags(options), {{"slo", {bad}}}, "");
+    ASSERT_FALSE(done.ok()) << bad;
+    EXPECT_NE(done.error().message.find("slo"), std::string::npos);
+  }
+}
+
+TEST(Config, OperatorsSeeWhatWasGivenAndNoSecret) {
+  ServeOptions options;
+  const std::vector<Flag> flags = serve_flags(options);
+  GivenValues values;
+  ASSERT_TRUE(apply_settings(flags,
+                             {{"port", {"3"}},
+                              {"api-key", {"open-sesame", "another"}},
+                              {"any-model", {}},
+                              {"allowed-hosts", {"a", "b"}}},
+                             "", &values)
+                  .ok());
+  std::map<std::string, ShownSetting> shown;
+  for (const ShownSetting& setting : show_settings(flags, values)) shown[setting.name] = setting;
+  EXPECT_EQ(shown.size(), flags.size());
+  EXPECT_EQ(shown["port"].value, "3");
+  EXPECT_TRUE(shown["port"].changed);
+  EXPECT_EQ(shown["any-model"].value, "true");
+  EXPECT_EQ(shown["allowed-hosts"].value, "a, b");
+  EXPECT_EQ(shown["host"].value, "127.0.0.1");
+  EXPECT_FALSE(shown["host"].changed);
+  EXPECT_TRUE(shown["api-key"].is_secret && shown["api-key"].changed);
+  EXPECT_EQ(shown["api-key"].value, "");
+  EXPECT_TRUE(shown["admin-key"].is_secret && !shown["admin-key"].changed);
 }
 
 TEST(Config, EveryFlagHasHelpAndANameOfItsOwn) {
