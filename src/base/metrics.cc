@@ -43,12 +43,13 @@ struct Histogram::Impl {
   std::atomic<double> sum = 0.0;
 };
 
-void Histogram::observe(double value) const {
+void Histogram::observe(double value, uint64_t count) const {
   if (impl_ == nullptr) return;
   const auto bucket = std::ranges::lower_bound(impl_->bounds, value) - impl_->bounds.begin();
-  impl_->counts[static_cast<size_t>(bucket)].fetch_add(1, std::memory_order_relaxed);
+  impl_->counts[static_cast<size_t>(bucket)].fetch_add(count, std::memory_order_relaxed);
+  const double added = value * static_cast<double>(count);
   double sum = impl_->sum.load(std::memory_order_relaxed);
-  while (!impl_->sum.compare_exchange_weak(sum, sum + value, std::memory_order_relaxed)) {
+  while (!impl_->sum.compare_exchange_weak(sum, sum + added, std::memory_order_relaxed)) {
   }
 }
 

@@ -48,7 +48,8 @@ struct HistogramView {
 class Histogram {
  public:
   Histogram() = default;
-  void observe(double value) const;
+  // `count` times the same value.
+  void observe(double value, uint64_t count = 1) const;
 
   // Upper bounds of the buckets it is kept in, increasing; lives as long as the registry.
   std::span<const double> bounds() const;

@@ -413,6 +413,14 @@ void Engine::deliver(const ScheduledStep& step, ModelRunnerOutput output) {
     add_token(*state, std::move(news), now);
   }
   if (current != nullptr) post(*current);
+  count_gaps(now);
+}
+
+// Most sequences had their last token in the same step, so that one observation does for all.
+void Engine::count_gaps(TimePoint now) {
+  const uint64_t num_gaps = std::exchange(num_gaps_, 0);
+  if (num_gaps > 0)
+    metrics_.inter_token_latency.observe(seconds_between(gaps_from_, now), num_gaps);
 }
 
 void Engine::add_token(RequestState& state, SequenceNews news, TimePoint now) {
@@ -422,7 +430,9 @@ void Engine::add_token(RequestState& state, SequenceNews news, TimePoint now) {
   // What comes in one step counts once, as in vLLM: gaps of zero would hide what a client waits
   // for.
   if (choice.last_token != TimePoint{} && choice.last_token != now) {
-    metrics_.inter_token_latency.observe(seconds_between(choice.last_token, now));
+    if (choice.last_token != gaps_from_) count_gaps(now);
+    gaps_from_ = choice.last_token;
+    ++num_gaps_;
   }
   choice.last_token = now;
   ++state.num_output_tokens;

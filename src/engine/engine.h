@@ -101,6 +101,7 @@ class Engine {
   void fail_sequences(const ScheduledStep& step, ModelRunnerOutput& output);
   void fail(const ScheduledStep& step, const Error& error);
   void add_token(RequestState& state, SequenceNews news, TimePoint now);
+  void count_gaps(TimePoint now);
   void end_choice(RequestState& state, int32_t choice_index, FinishReason reason);
   void end_request(RequestState& state, RequestEnd end, std::optional<Error> error);
   void post(RequestState& state);
@@ -122,6 +123,9 @@ class Engine {
   EngineStats totals_;       // the num_ totals only
   SchedulerTotals counted_;  // what of the scheduler's totals the metrics have
   std::deque<StepSummary> recent_steps_;
+  // Gaps between tokens that end with this step and are not counted yet: where they all began.
+  TimePoint gaps_from_{};
+  uint64_t num_gaps_ = 0;
   TimePoint next_expiry_check_{};
 };
 

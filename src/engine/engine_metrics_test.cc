@@ -115,6 +115,24 @@ TEST(EngineMetrics, EachWayToEndHasItsCounterAndStandsInTheFinalOutput) {
   expect(at_the_end, RequestEnd::kShutdown);
 }
 
+TEST(EngineMetrics, EachGapBetweenTokensCountsOnceHoweverManyStreamsShareAStep) {
+  Metered world;
+  world.clock.time = TimePoint{} + std::chrono::hours(1);
+  world.add(1, make_request(5, 6));
+  for (int step = 0; step < 8; ++step) {
+    if (step == 2) world.add(2, make_request(5, 3));
+    world.clock.time += std::chrono::seconds(step + 1);
+    world.engine->step();
+  }
+  EXPECT_FALSE(world.engine->has_work());
+  // The first gets its tokens in steps 0 to 5, the second in 2 to 4.
+  std::vector<uint64_t> counts;
+  EXPECT_DOUBLE_EQ(world.metrics.inter_token_latency.read(counts), (2 + 3 + 4 + 5 + 6) + (4 + 5));
+  uint64_t num_gaps = 0;
+  for (const uint64_t count : counts) num_gaps += count;
+  EXPECT_EQ(num_gaps, 7U);
+}
+
 TEST(EngineMetrics, RequestsWithinTheObjectiveAreCounted) {
   Metered world({.slo_ttft_s = 1.5, .slo_tpot_s = 1.5});
   world.clock.time = TimePoint{} + std::chrono::hours(1);

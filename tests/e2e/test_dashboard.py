@@ -122,8 +122,12 @@ def test_neither_the_dashboard_nor_the_log_has_text_of_a_request():
 def test_the_log_is_json_by_a_switch():
     with harness.Server("--log-format", "json") as server:
         server.chat(harness.CAPITAL, max_tokens=5)
-        lines = [json.loads(line) for line in server.log().split("\n") if line.startswith("{")]
-    request = next(line for line in lines if line["event"] == "request")
+
+        def requests():
+            lines = [json.loads(line) for line in server.log().split("\n") if line.startswith("{")]
+            return [line for line in lines if line["event"] == "request"]
+
+        request = wait_for(requests)[0]  # the line follows the reply
     assert request["level"] == "info" and request["status"] == "200" and request["output_tokens"] == "5"
 
 
