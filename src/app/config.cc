@@ -309,6 +309,9 @@ std::vector<Flag> listen_flags(ServeOptions& o) {
       {"drain-timeout", "SECONDS", kServerGroup,
        "how long running requests may go on after SIGTERM", std::to_string(o.drain_timeout_s),
        false, integer_setter("drain-timeout", o.drain_timeout_s, 0, 86400)},
+      {"parent-pid", "PID", kServerGroup,
+       "end at once when the parent process ends; PID says which one that must be", "none", false,
+       integer_setter("parent-pid", o.parent_pid, 1, kMaxInt)},
       {"log-level", "LEVEL", kServerGroup, "debug, info, warning or error", "PAGODA_LOG, else info",
        false, text_setter(o.log_level)},
   };

@@ -68,6 +68,7 @@ struct ServeOptions {
   std::string host = "127.0.0.1";
   int32_t port = 8000;
   std::string uds;
+  int32_t parent_pid = 0;  // not 0: end when that process, which must be the parent, ends
   TlsFiles tls;
   std::vector<std::string> api_keys;
   std::string api_key_file;  // more of them

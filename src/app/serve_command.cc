@@ -2,7 +2,9 @@
 #include <fmt/core.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -189,6 +191,17 @@ Result<void> gather_keys(ServeOptions& options) {
   return {};
 }
 
+// A supervisor that was killed cannot stop us, and nobody else knows that we are not wanted.
+Result<void> follow_parent(int32_t parent_pid) {
+  if (parent_pid == 0) return {};
+  // In this order: a parent that ends in between is seen by the second.
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent_pid) {
+    return invalid_argument(
+        fmt::format("parent-pid: the parent process is {}, not {}", getppid(), parent_pid));
+  }
+  return {};
+}
+
 // Unready, then wait for the running requests, then end what is left.
 void drain(const ServeOptions& options, const sigset_t& signals, Server& server,
            AsyncEngine& engine) {
@@ -215,6 +228,7 @@ void drain(const ServeOptions& options, const sigset_t& signals, Server& server,
 Result<void> serve(const ServeOptions& given) {
   RETURN_IF_ERROR(set_log_format(given.log_format));
   if (!given.log_level.empty()) RETURN_IF_ERROR(set_log_level(given.log_level));
+  RETURN_IF_ERROR(follow_parent(given.parent_pid));
   ServeOptions options = given;
   RETURN_IF_ERROR(gather_keys(options));
   options.engine.http_bytes = http_bytes(options.limits);

@@ -204,6 +204,9 @@ void GenerationRun::process_choice(size_t prompt_index, const ChoiceOutput& outp
   if (delta.stop_string_just_matched) {
     deployment_->engine->stop_choice(request_ids_[prompt_index], output.index);
   }
+  if (job_.return_token_ids) {
+    for (const SampledToken& token : delta.tokens) choice.token_ids.push_back(token.token);
+  }
   if (job_.sampling.num_logprobs >= 0) {
     // The token that ended the choice is no part of its text, unless that was asked for.
     if (delta.stop_token_id.has_value() && !delta.tokens.empty() &&
@@ -244,11 +247,14 @@ void GenerationRun::append_events(int32_t index, const std::string& text, bool f
   const Usage so_far = usage();
   const Usage* shown_usage = job_.continuous_usage_stats ? &so_far : nullptr;
   // A completion's last text shares its chunk with the finish reason; chat's stands before it.
-  if (!choice.text.empty() || (finished && (!chat || !choice.tokens.empty()))) {
-    writer_->append_text(events, index, choice.text, choice.tokens, choice.text_offset,
-                         finished && !chat ? &choice.end : nullptr, shown_usage);
+  const bool tokens_wait = !choice.tokens.empty() || !choice.token_ids.empty();
+  if (!choice.text.empty() || (finished && (!chat || tokens_wait))) {
+    writer_->append_text(events, index, choice.text, choice.tokens, choice.token_ids,
+                         choice.text_offset, finished && !chat ? &choice.end : nullptr,
+                         shown_usage);
     choice.text.clear();
     choice.tokens.clear();
+    choice.token_ids.clear();
   }
   if (finished && chat) writer_->append_finish(events, index, choice.end, shown_usage);
 }
@@ -280,11 +286,12 @@ void GenerationRun::finish(std::string events) {
     whole.push_back({.index = static_cast<int32_t>(whole.size()),
                      .text = std::move(choice.text),
                      .tokens = std::move(choice.tokens),
+                     .token_ids = std::move(choice.token_ids),
                      .text_offset = choice.text_offset,
                      .end = choice.end});
   }
   HttpResponse response;
-  response.body = writer_->whole(whole, usage(), timings());
+  response.body = writer_->whole(whole, job_.prompts, usage(), timings());
   exchange_->respond(std::move(response));
 }
 

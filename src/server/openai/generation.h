@@ -50,6 +50,7 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
     OutputProcessor processor;
     std::string text;                  // whole replies; in a stream, echo not yet sent
     std::vector<SampledToken> tokens;  // with logprobs; in a stream, those not yet sent
+    std::vector<TokenId> token_ids;    // with return_token_ids, the ending one included; likewise
     int64_t text_offset = 0;           // characters before the first of `tokens`
     bool role_sent = false;
     bool finished = false;

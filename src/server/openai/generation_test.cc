@@ -193,6 +193,47 @@ TEST_F(Generation, LogprobsSpellTheTextWithoutTheEndingToken) {
   EXPECT_EQ(streamed, content);
 }
 
+TEST_F(Generation, TokenIdsAreThoseOfThePromptAndOfAllTokensWithTheEndingOne) {
+  const std::string fields = R"("return_token_ids": true, "n": 2)";
+  const Json chat = post(kChat, chat_body(fields)).json();
+  EXPECT_EQ(chat["prompt_token_ids"].size(), chat["usage"]["prompt_tokens"].get<size_t>());
+  const Json& ids = chat["choices"][1]["token_ids"];
+  EXPECT_EQ(chat["choices"][0]["token_ids"].size() + ids.size(),
+            chat["usage"]["completion_tokens"].get<size_t>());
+  std::vector<Json> streamed(2, Json::array());
+  for (const Json& chunk : chunks(kChat, chat_body(R"("stream": true, )" + fields))) {
+    for (const Json& choice : chunk["choices"]) {
+      if (!choice.contains("token_ids")) continue;
+      auto& all = streamed[choice["index"].get<size_t>()];
+      all.insert(all.end(), choice["token_ids"].begin(), choice["token_ids"].end());
+    }
+  }
+  EXPECT_EQ(streamed[0], chat["choices"][0]["token_ids"]);
+  EXPECT_EQ(streamed[1], ids);
+
+  const Json text = post(kCompletions, R"({"prompt": ["hi", "you"], "n": 2, "max_tokens": 3,
+                         "return_token_ids": true})")
+                        .json();
+  ASSERT_EQ(text["choices"].size(), 4U);
+  EXPECT_EQ(text["choices"][1]["prompt_token_ids"].size(), 3U);
+  EXPECT_EQ(text["choices"][2]["prompt_token_ids"].size(), 4U);
+  EXPECT_EQ(text["choices"][2]["token_ids"].size(), 3U);
+  EXPECT_FALSE(post(kChat, chat_body()).json().contains("prompt_token_ids"));
+}
+
+TEST_F(Generation, LogprobsNameTokensByNumberWhenAsked) {
+  const std::string fields = R"("max_tokens": 1, "return_tokens_as_token_ids": true, )";
+  const Json chat =
+      post(kChat, chat_body(fields + R"("logprobs": true, "top_logprobs": 1)")).json();
+  const Json& first = chat["choices"][0]["logprobs"]["content"][0];
+  EXPECT_EQ(first["token"].get<std::string>().rfind("token_id:", 0), 0U) << first.dump();
+  EXPECT_EQ(first["bytes"], Json::array({'H'}));
+  EXPECT_EQ(first["top_logprobs"][0]["token"].get<std::string>().rfind("token_id:", 0), 0U);
+  const Json text = post(kCompletions, completion_body(fields + R"("logprobs": 1)")).json();
+  const Json& named = text["choices"][0]["logprobs"];
+  EXPECT_TRUE(named["top_logprobs"][0].contains(named["tokens"][0].get<std::string>()));
+}
+
 TEST_F(Generation, AFailedStepIsA500OrAnErrorEventAndTheNextRequestIsServed) {
   runner_.fail_at = 5;
   const HttpReply whole = post(kChat, chat_body());

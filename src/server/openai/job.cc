@@ -36,8 +36,6 @@ constexpr std::array kUnsupportedFields = {"structured_outputs",
                                            "truncate_prompt_tokens",
                                            "prompt_embeds",
                                            "logits_processors",
-                                           "return_token_ids",
-                                           "return_tokens_as_token_ids",
                                            "return_prompt_text",
                                            "mm_processor_kwargs",
                                            "audio",
@@ -287,6 +285,8 @@ void read_common(Fields& fields, const Deployment& deployment, GenerationJob& jo
   read_seed(fields, job);
   read_priority(fields, job);
   read_cache_salt(fields, job);
+  job.return_token_ids = fields.boolean("return_token_ids", false);
+  job.logprobs_by_id = fields.boolean("return_tokens_as_token_ids", false);
   job.n = static_cast<int32_t>(fields.integer("n", {.min = 1, .max = deployment.max_choices}, 1));
 }
 

@@ -61,7 +61,9 @@ struct GenerationJob {
   int32_t n = 1;                   // choices for each prompt
   TextOptions text;
   Priority priority = Priority::kInteractive;
-  std::string cache_salt;  // the client's own
+  std::string cache_salt;         // the client's own
+  bool return_token_ids = false;  // of prompts and choices
+  bool logprobs_by_id = false;    // logprobs name tokens "token_id:7" in place of their text
   bool stream = false;
   bool include_usage = false;
   bool continuous_usage_stats = false;

@@ -52,6 +52,12 @@ Json timings_json(const Usage& usage, const Timings& timings) {
   return json;
 }
 
+Json ids_json(std::span<const TokenId> ids) {
+  Json json = Json::array();
+  for (const TokenId id : ids) json.push_back(id);
+  return json;
+}
+
 Json stop_reason_json(const ChoiceEnd& end) {
   if (end.stop_string.has_value()) return *end.stop_string;
   if (end.stop_token_id.has_value()) return *end.stop_token_id;
@@ -64,6 +70,8 @@ ReplyWriter::ReplyWriter(const GenerationJob& job, const std::string& request_id
                          const Deployment& deployment, int64_t created)
     : chat_(job.kind == ReplyKind::kChat),
       wants_logprobs_(job.sampling.num_logprobs >= 0),
+      wants_ids_(job.return_token_ids),
+      logprobs_by_id_(job.logprobs_by_id),
       tokenizer_(deployment.model.tokenizer),
       id_((chat_ ? "chatcmpl-" : "cmpl-") + request_id),
       model_(job.model),
@@ -105,7 +113,8 @@ void ReplyWriter::append_role(std::string& out, int32_t index) const {
 }
 
 void ReplyWriter::append_text(std::string& out, int32_t index, std::string_view text,
-                              std::span<const SampledToken> tokens, int64_t& text_offset,
+                              std::span<const SampledToken> tokens,
+                              std::span<const TokenId> token_ids, int64_t& text_offset,
                               const ChoiceEnd* end, const Usage* usage) const {
   out += chunk_head_;
   out += fmt::format("{{\"index\":{},{}", index, chat_ ? "\"delta\":{\"content\":" : "\"text\":");
@@ -113,6 +122,7 @@ void ReplyWriter::append_text(std::string& out, int32_t index, std::string_view 
   if (chat_) out += '}';
   out += ",\"logprobs\":";
   out += wants_logprobs_ ? dump_json(logprobs_json(tokens, text_offset)) : "null";
+  if (wants_ids_) out += ",\"token_ids\":" + dump_json(ids_json(token_ids));
   append_end(out, end);
   close_chunk(out, usage);
 }
@@ -132,7 +142,8 @@ void ReplyWriter::append_usage(std::string& out, const Usage& usage, const Timin
   out += "}\n\n";
 }
 
-std::string ReplyWriter::whole(std::span<const WholeChoice> choices, const Usage& usage,
+std::string ReplyWriter::whole(std::span<const WholeChoice> choices,
+                               std::span<const PromptJob> prompts, const Usage& usage,
                                const Timings& timings) const {
   Json head = Json::object();
   head["id"] = id_;
@@ -155,6 +166,14 @@ std::string ReplyWriter::whole(std::span<const WholeChoice> choices, const Usage
     json["logprobs"] = wants_logprobs_ ? logprobs_json(choice.tokens, text_offset) : Json();
     json["finish_reason"] = std::string(to_string(choice.end.reason));
     json["stop_reason"] = stop_reason_json(choice.end);
+    if (wants_ids_) {
+      json["token_ids"] = ids_json(choice.token_ids);
+      if (!chat_) {
+        const size_t choices_each = choices.size() / prompts.size();
+        const size_t prompt = static_cast<size_t>(choice.index) / choices_each;
+        json["prompt_token_ids"] = ids_json(prompts[prompt].token_ids);
+      }
+    }
     if (out.back() != '[') out += ',';
     out += dump_json(json);
   }
@@ -162,6 +181,7 @@ std::string ReplyWriter::whole(std::span<const WholeChoice> choices, const Usage
   tail["usage"] = usage_json(usage);
   tail["system_fingerprint"] = fingerprint_;
   tail["timings"] = timings_json(usage, timings);
+  if (wants_ids_ && chat_) tail["prompt_token_ids"] = ids_json(prompts.front().token_ids);
   std::string end = dump_json(tail);
   end.front() = ',';
   return out + "]" + end;
@@ -172,12 +192,16 @@ std::string ReplyWriter::token_text(TokenId id) const {
   return known ? std::string(tokenizer_->token_bytes(id)) : std::string();
 }
 
+std::string ReplyWriter::token_name(TokenId id) const {
+  return logprobs_by_id_ ? fmt::format("token_id:{}", id) : token_text(id);
+}
+
 Json ReplyWriter::token_json(const TokenLogprob& token) const {
   const std::string text = token_text(token.token);
   Json bytes = Json::array();
   for (const char c : text) bytes.push_back(static_cast<unsigned char>(c));
   Json json = Json::object();
-  json["token"] = text;
+  json["token"] = token_name(token.token);
   json["logprob"] = shown_logprob(token.logprob);
   json["bytes"] = std::move(bytes);
   return json;
@@ -208,13 +232,13 @@ Json ReplyWriter::completion_logprobs(std::span<const SampledToken> tokens,
     const std::string text = token_text(token.token);
     json["text_offset"].push_back(text_offset);
     json["token_logprobs"].push_back(shown_logprob(token.logprob));
-    json["tokens"].push_back(text);
+    json["tokens"].push_back(token_name(token.token));
     Json top = Json::object();
     for (const TokenLogprob& entry : token.top_logprobs) {
-      top[token_text(entry.token)] = shown_logprob(entry.logprob);
+      top[token_name(entry.token)] = shown_logprob(entry.logprob);
     }
     // As in vLLM the chosen token is always among them.
-    top[text] = shown_logprob(token.logprob);
+    top[token_name(token.token)] = shown_logprob(token.logprob);
     json["top_logprobs"].push_back(std::move(top));
     text_offset += num_characters(text);
   }

@@ -38,8 +38,9 @@ struct ChoiceEnd {
 struct WholeChoice {
   int32_t index = 0;
   std::string text = {};
-  std::vector<SampledToken> tokens = {};
-  int64_t text_offset = 0;  // characters of echo before the first token
+  std::vector<SampledToken> tokens = {};  // of the logprobs
+  std::vector<TokenId> token_ids = {};    // with return_token_ids
+  int64_t text_offset = 0;                // characters of echo before the first token
   ChoiceEnd end = {};
 };
 
@@ -51,17 +52,19 @@ class ReplyWriter {
 
   // Each appends one event, "data: {...}\n\n".
   void append_role(std::string& out, int32_t index) const;  // chat's first chunk of a choice
-  // `end` with a completion's last text; chat ends by append_finish. `text_offset` moves on over
-  // `tokens`. `usage` is for continuous_usage_stats, else null.
+  // `token_ids` are shown with return_token_ids. `end` with a completion's last text; chat ends by
+  // append_finish. `text_offset` moves on over `tokens`. `usage` is for continuous_usage_stats,
+  // else null.
   void append_text(std::string& out, int32_t index, std::string_view text,
-                   std::span<const SampledToken> tokens, int64_t& text_offset, const ChoiceEnd* end,
-                   const Usage* usage) const;
+                   std::span<const SampledToken> tokens, std::span<const TokenId> token_ids,
+                   int64_t& text_offset, const ChoiceEnd* end, const Usage* usage) const;
   void append_finish(std::string& out, int32_t index, const ChoiceEnd& end,
                      const Usage* usage) const;
   void append_usage(std::string& out, const Usage& usage, const Timings& timings) const;
 
-  std::string whole(std::span<const WholeChoice> choices, const Usage& usage,
-                    const Timings& timings) const;
+  // Choices stand by (prompt, choice). With return_token_ids the ids of `prompts` are shown too.
+  std::string whole(std::span<const WholeChoice> choices, std::span<const PromptJob> prompts,
+                    const Usage& usage, const Timings& timings) const;
 
  private:
   Json logprobs_json(std::span<const SampledToken> tokens, int64_t& text_offset) const;
@@ -69,11 +72,14 @@ class ReplyWriter {
   Json completion_logprobs(std::span<const SampledToken> tokens, int64_t& text_offset) const;
   Json token_json(const TokenLogprob& token) const;
   std::string token_text(TokenId id) const;
+  std::string token_name(TokenId id) const;  // its text, or with logprobs_by_id its number
   void append_end(std::string& out, const ChoiceEnd* end) const;
   void close_chunk(std::string& out, const Usage* usage) const;
 
   bool chat_;
   bool wants_logprobs_;
+  bool wants_ids_;
+  bool logprobs_by_id_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::string chunk_head_;  // `data: {"id":...,` up to the choices
   std::string id_, model_, fingerprint_;

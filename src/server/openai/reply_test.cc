@@ -45,7 +45,7 @@ TEST_F(Reply, ChatChunksBeginWithARoleAndEndWithAnEmptyDelta) {
   const ReplyWriter chat = writer(ReplyKind::kChat);
   std::string role, text, end;
   chat.append_role(role, 2);
-  chat.append_text(text, 2, "a\"\n\xc3\xa9", {}, offset_, nullptr, nullptr);
+  chat.append_text(text, 2, "a\"\n\xc3\xa9", {}, {}, offset_, nullptr, nullptr);
   chat.append_finish(end, 2, {.reason = FinishReason::kLength}, nullptr);
   const Json first = event(role);
   EXPECT_EQ(first["id"], "chatcmpl-id");
@@ -65,7 +65,7 @@ TEST_F(Reply, ACompletionsLastChunkHasTextAndReason) {
   const ReplyWriter completion = writer(ReplyKind::kCompletion);
   std::string out;
   const ChoiceEnd end = {.reason = FinishReason::kStop, .stop_string = "END"};
-  completion.append_text(out, 0, "last", {}, offset_, &end, nullptr);
+  completion.append_text(out, 0, "last", {}, {}, offset_, &end, nullptr);
   const Json chunk = event(out);
   EXPECT_EQ(chunk["object"], "text_completion");
   EXPECT_EQ(chunk["choices"][0]["text"], "last");
@@ -97,7 +97,7 @@ TEST_F(Reply, ChatLogprobsSpellTokensAsBytes) {
   token.top_logprobs = {{.token = 'b', .logprob = -0.25F}};
   std::string out;
   writer(ReplyKind::kChat, 1)
-      .append_text(out, 0, "", std::vector{token}, offset_, nullptr, nullptr);
+      .append_text(out, 0, "", std::vector{token}, {}, offset_, nullptr, nullptr);
   const Json entry = event(out)["choices"][0]["logprobs"]["content"][0];
   EXPECT_EQ(entry["token"], "\xef\xbf\xbd");  // half a character
   EXPECT_EQ(entry["bytes"], Json::array({0xC3}));
@@ -112,7 +112,7 @@ TEST_F(Reply, CompletionLogprobsCountCharactersAndHoldTheChosenToken) {
   std::string out;
   offset_ = 7;
   writer(ReplyKind::kCompletion, 1)
-      .append_text(out, 0, "aa", std::vector{token, token}, offset_, nullptr, nullptr);
+      .append_text(out, 0, "aa", std::vector{token, token}, {}, offset_, nullptr, nullptr);
   const Json logprobs = event(out)["choices"][0]["logprobs"];
   EXPECT_EQ(logprobs["tokens"], Json::array({"a", "a"}));
   EXPECT_EQ(logprobs["text_offset"], Json::array({7, 8}));
@@ -127,7 +127,7 @@ TEST_F(Reply, AWholeReplyHasTheShapeOfItsKind) {
       {.index = 1,
        .text = "bad \xff",
        .end = {.reason = FinishReason::kStop, .stop_token_id = 65}}};
-  const auto chat = parse_json(writer(ReplyKind::kChat).whole(choices, {}, {}));
+  const auto chat = parse_json(writer(ReplyKind::kChat).whole(choices, {}, {}, {}));
   ASSERT_TRUE(chat.ok());
   EXPECT_EQ((*chat)["object"], "chat.completion");
   EXPECT_EQ((*chat)["choices"][0]["message"]["role"], "assistant");
@@ -136,7 +136,7 @@ TEST_F(Reply, AWholeReplyHasTheShapeOfItsKind) {
   EXPECT_TRUE((*chat)["choices"][0]["logprobs"].is_null());
   EXPECT_EQ((*chat)["choices"][1]["stop_reason"], 65);
   EXPECT_EQ((*chat)["choices"][1]["message"]["content"], "bad \xef\xbf\xbd");
-  const auto completion = parse_json(writer(ReplyKind::kCompletion).whole(choices, {}, {}));
+  const auto completion = parse_json(writer(ReplyKind::kCompletion).whole(choices, {}, {}, {}));
   ASSERT_TRUE(completion.ok());
   EXPECT_EQ((*completion)["id"], "cmpl-id");
   EXPECT_EQ((*completion)["choices"][0]["text"], "zero");
