@@ -1,0 +1,35 @@
+"""The wheel carries the program that CMake has built: build/release/pagoda, or $PAGODA_BIN."""
+
+import os
+import pathlib
+import shutil
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+from wheel.bdist_wheel import bdist_wheel
+
+HERE = pathlib.Path(__file__).resolve().parent
+BINARY = pathlib.Path(os.environ.get("PAGODA_BIN") or HERE.parent / "build" / "release" / "pagoda")
+
+
+class BuildWithProgram(build_py):
+    def run(self):
+        super().run()
+        target = pathlib.Path(self.build_lib) / "pagoda" / "bin" / "pagoda"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(BINARY, target)
+        target.chmod(0o755)
+
+
+class WheelOfThisMachine(bdist_wheel):
+    """Of any Python, but of one platform."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.root_is_pure = False
+
+    def get_tag(self):
+        return "py3", "none", super().get_tag()[2]
+
+
+setup(cmdclass={"build_py": BuildWithProgram, "bdist_wheel": WheelOfThisMachine})
