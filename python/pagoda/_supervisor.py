@@ -95,6 +95,13 @@ class Supervisor:
                     self._engine = engine  # so that the next turn knows whose place it takes
             time.sleep(1)
 
+    def end_hung(self, reason: str) -> None:
+        """Kills an engine that does nothing any more; it is started again like one that ended by itself."""
+        engine = self._engine
+        if engine is not None:
+            self._logger.error("the engine hangs and is killed: %s", reason)
+            engine.kill()
+
     def stop(self) -> None:
         """Drains and ends. Blocks."""
         self._stopping = True

@@ -25,6 +25,8 @@ from pagoda.engine import normalized
 
 _logger = logging.getLogger("ray.serve")
 
+_MAX_UNANSWERED = 2  # health checks in a row
+
 # What clients must not read in the cluster's dashboard, where a user_config is shown.
 _SECRETS = ("api-key", "admin-key", "ssl-keyfile-password")
 
@@ -60,6 +62,7 @@ class PagodaReplica:
         self._stall_timeout = stall_timeout
         self._supervisor = Supervisor(_logger, startup_timeout, drain_timeout)
         self._steps = (-1, time.monotonic())
+        self._num_unanswered = 0
 
     async def reconfigure(self, user_config: Optional[Mapping[str, Any]]) -> None:
         """Called by Serve at the start and whenever user_config changes: loads the model that it names."""
@@ -90,12 +93,24 @@ class PagodaReplica:
         return state["engine"]
 
     async def check_health(self) -> None:
-        """Called by Serve; raising has the replica replaced."""
+        """Called by Serve; raising has the replica replaced.
+
+        An engine that hangs is ended here, so that its streams are told and it starts again: Serve would first wait
+        for those streams.
+        """
         if self._supervisor.failure is not None:
             raise RuntimeError(self._supervisor.failure)
         if self._supervisor.socket is None:
             return  # loading, which has a limit of its own
-        engine = await self._state()
+        try:
+            engine = await self._state()
+        except (EngineLost, OSError, TimeoutError, Unavailable) as error:
+            self._num_unanswered += 1
+            if self._num_unanswered >= _MAX_UNANSWERED:
+                self._num_unanswered = 0
+                self._supervisor.end_hung(str(error))
+            return
+        self._num_unanswered = 0
         stats = engine["stats"]
         busy = stats["num_running"] + stats["num_waiting"] > 0
         now = time.monotonic()
@@ -103,7 +118,7 @@ class PagodaReplica:
             self._steps = (stats["num_steps"], now)
         stalled = max(now - self._steps[1], engine["step_running_s"])
         if stalled > self._stall_timeout:
-            raise RuntimeError(f"the engine has made no step for {stalled:.0f} s while requests wait")
+            self._supervisor.end_hung(f"no step for {stalled:.0f} s while requests wait")
 
     async def record_autoscaling_stats(self) -> Dict[str, float]:
         """Called by Serve for policies that look into the engine."""
