@@ -297,7 +297,7 @@ constexpr void use_amx(MatmulKernel& kernel) {
 constexpr void use_amx(CpuKernels& kernels) {
   kernels.bf16.wide = AmxBf16Tile::run;
   kernels.bf16.wide_tokens = 1;
-  kernels.bf16.wide_units = 16 * AmxBf16Tile::kStepPairs;
+  kernels.bf16.wide_units = 64 * AmxBf16Tile::kStepPairs;
   use_amx<AmxQ8Source, run_tile<Q8DotTile, kQ8Tokens>, kQ8Tokens>(kernels.q8);
   use_amx<kQ4_0Layout>(kernels.quant.q4_0);
   use_amx<kQ4_1Layout>(kernels.quant.q4_1);

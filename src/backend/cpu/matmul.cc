@@ -17,6 +17,12 @@ constexpr int64_t kBlockBytes = 16 << 10;
 // 40 lines only.
 constexpr int64_t kAheadBytes = 8 << 10;
 
+// Converted rows that `wide` takes in one pass through some panels: they and the panels' blocks
+// stay in a second-level cache of 1 to 2 MiB.
+constexpr int64_t kWideBytes = 640 << 10;
+// Tokens that the tiles of `wide` take at a time: pieces are whole ones.
+constexpr int64_t kWideTokens = 32;
+
 // How x is laid out and walked: [block of k][token][units of the block].
 struct Blocking {
   const MatmulKernel& kernel;
@@ -71,13 +77,10 @@ void convert_token(const Blocking& b, const float* row, int64_t token, std::byte
 // share of the block after this one, so that memory and arithmetic work at the same time.
 void run_panel(const Blocking& b, const std::byte* weights, const std::byte* x, float* sums,
                int64_t sums_stride) {
-  const int64_t num_tiles =
-      b.wide ? 1 : (b.num_tokens + b.kernel.max_tokens - 1) / b.kernel.max_tokens;
-  const auto run = b.wide ? b.kernel.wide : b.kernel.tile;
-  const bool even = b.wide || b.kernel.any_tokens;
+  const int64_t num_tiles = (b.num_tokens + b.kernel.max_tokens - 1) / b.kernel.max_tokens;
   const auto tile_begin = [&](int64_t tile) {
-    return even ? b.num_tokens * tile / num_tiles
-                : std::min(tile * b.kernel.max_tokens, b.num_tokens);
+    return b.kernel.any_tokens ? b.num_tokens * tile / num_tiles
+                               : std::min(tile * b.kernel.max_tokens, b.num_tokens);
   };
   for (int64_t block = 0; block < b.num_blocks(); ++block) {
     const int64_t num_units = b.units_in(block);
@@ -89,40 +92,108 @@ void run_panel(const Blocking& b, const std::byte* weights, const std::byte* x, 
     for (int64_t tile = 0; tile < num_tiles; ++tile) {
       const int64_t begin = tile_begin(tile);
       const int64_t end = tile_begin(tile + 1);
-      run({.weights = weights,
-           .x = x + b.x_offset(block) + begin * b.x_stride(block),
-           .x_stride = b.x_stride(block),
-           .num_units = num_units,
-           .num_tokens = static_cast<int32_t>(end - begin),
-           .accumulate = block > 0,
-           .out = sums + begin * sums_stride,
-           .out_stride = sums_stride,
-           .prefetch = prefetch + tile * num_units * prefetch_step,
-           .prefetch_step = prefetch_step});
+      b.kernel.tile({.weights = weights,
+                     .x = x + b.x_offset(block) + begin * b.x_stride(block),
+                     .x_stride = b.x_stride(block),
+                     .num_units = num_units,
+                     .num_tokens = static_cast<int32_t>(end - begin),
+                     .accumulate = block > 0,
+                     .out = sums + begin * sums_stride,
+                     .out_stride = sums_stride,
+                     .prefetch = prefetch + tile * num_units * prefetch_step,
+                     .prefetch_step = prefetch_step});
     }
     weights = next;
   }
 }
 
-// One panel of a product, for all tokens of its group.
-void run_product_panel(const Blocking& b, const std::byte* x, const Product& product, int64_t panel,
-                       std::vector<float>& sums) {
+// Panels of one product that a worker computes together, and where the sums of each go.
+struct PanelRun {
+  const PackedWeight& weight;
+  int64_t first;
+  int64_t count;
+  float* sums;
+  int64_t sums_stride;   // of tokens, floats
+  int64_t panel_stride;  // floats
+};
+
+// A few rows of x pass all panels before the next few do: each row is fetched once for all panels,
+// and each weight once for all rows. The first rows ask for the panel after theirs; the later ones
+// find the panels in the cache.
+void run_wide(const Blocking& b, const std::byte* x, const PanelRun& run) {
+  int64_t weights_offset = 0;
+  for (int64_t block = 0; block < b.num_blocks(); ++block) {
+    const int64_t num_units = b.units_in(block);
+    const int64_t block_bytes = num_units * b.kernel.unit_bytes;
+    const int64_t stride = b.x_stride(block);
+    const int64_t num_pieces = (b.num_tokens * stride + kWideBytes - 1) / kWideBytes;
+    const int64_t even = (b.num_tokens + num_pieces - 1) / num_pieces;
+    const int64_t piece = (even + kWideTokens - 1) / kWideTokens * kWideTokens;
+    for (int64_t begin = 0; begin < b.num_tokens; begin += piece) {
+      const int64_t count = std::min(piece, b.num_tokens - begin);
+      for (int64_t i = 0; i < run.count; ++i) {
+        const std::byte* weights = run.weight.panel(run.first + i) + weights_offset;
+        const std::byte* next = weights + block_bytes;
+        if (run.count > 1) {
+          next = i + 1 < run.count ? run.weight.panel(run.first + i + 1) + weights_offset
+                                   : run.weight.panel(run.first) + weights_offset + block_bytes;
+        }
+        // A single pass through the weights asks for what comes a little later in it.
+        const bool once = b.num_tokens <= kWideTokens;
+        b.kernel.wide({.weights = weights,
+                       .x = x + b.x_offset(block) + begin * stride,
+                       .x_stride = stride,
+                       .num_units = num_units,
+                       .num_tokens = static_cast<int32_t>(count),
+                       .accumulate = block > 0,
+                       .out = run.sums + i * run.panel_stride + begin * run.sums_stride,
+                       .out_stride = run.sums_stride,
+                       .prefetch = once ? weights + kAheadBytes : next,
+                       .prefetch_step = begin == 0 ? b.kernel.unit_bytes : 0});
+      }
+    }
+    weights_offset += block_bytes;
+  }
+}
+
+// Panels of a product, for all tokens of its group.
+void run_panels(const Blocking& b, const std::byte* x, const Product& product, int64_t first,
+                int64_t count, std::vector<float>& sums) {
   const PackedWeight& weight = *product.weight;
   const int64_t num_outputs = weight.shape()[0];
-  const int64_t row = panel * kPanelRows;
+  const int64_t row = first * kPanelRows;
   float* out = product.out + row;
-  // A whole panel in one tile goes straight to its place; else the sums are kept close together
+  // Whole panels in one block go straight to their place; else the sums are kept close together
   // and copied, as rows of out lie a power of two apart and would share few cache sets.
-  if (b.num_blocks() == 1 && row + kPanelRows <= num_outputs) {
-    run_panel(b, weight.panel(panel), x, out, num_outputs);
-    return;
+  const bool direct = b.num_blocks() == 1 && row + count * kPanelRows <= num_outputs;
+  PanelRun run = {.weight = weight,
+                  .first = first,
+                  .count = count,
+                  .sums = out,
+                  .sums_stride = num_outputs,
+                  .panel_stride = kPanelRows};
+  if (!direct) {
+    const int64_t panel_sums = b.num_tokens * kPanelRows;
+    sums.resize(std::max(sums.size(), static_cast<size_t>(count * panel_sums)));
+    run.sums = sums.data();
+    run.sums_stride = kPanelRows;
+    run.panel_stride = panel_sums;
   }
-  sums.resize(std::max(sums.size(), static_cast<size_t>(b.num_tokens * kPanelRows)));
-  run_panel(b, weight.panel(panel), x, sums.data(), kPanelRows);
-  const int64_t valid = std::min(kPanelRows, num_outputs - row);
-  for (int64_t t = 0; t < b.num_tokens; ++t) {
-    std::memcpy(out + t * num_outputs, sums.data() + t * kPanelRows,
-                static_cast<size_t>(valid) * sizeof(float));
+  if (b.wide) {
+    run_wide(b, x, run);
+  } else {
+    for (int64_t i = 0; i < count; ++i) {
+      run_panel(b, weight.panel(first + i), x, run.sums + i * run.panel_stride, run.sums_stride);
+    }
+  }
+  if (direct) return;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t valid = std::min(kPanelRows, num_outputs - row - i * kPanelRows);
+    for (int64_t t = 0; t < b.num_tokens; ++t) {
+      std::memcpy(out + i * kPanelRows + t * num_outputs,
+                  run.sums + i * run.panel_stride + t * kPanelRows,
+                  static_cast<size_t>(valid) * sizeof(float));
+    }
   }
 }
 
@@ -216,13 +287,14 @@ void MatmulDriver::run_groups(std::span<const ProductGroup> groups) {
   const int64_t grain = std::clamp<int64_t>(share, 1, 4);
   pool_.parallel_for(plan.num_panels(), grain, [&](int64_t begin, int64_t end, int32_t worker) {
     std::vector<float>& sums = sums_[static_cast<size_t>(worker)];
-    size_t index = first_after(plan.panel_ends, begin);
-    for (int64_t i = begin; i < end; ++i) {
-      if (i >= plan.panel_ends[index]) ++index;
+    for (size_t index = first_after(plan.panel_ends, begin); begin < end; ++index) {
       const Plan::Part& part = plan.parts[index];
-      const int64_t panel = i - (plan.panel_ends[index] - part.product->weight->num_panels());
-      run_product_panel(plan.blockings[part.group], plan.groups[part.group]->scratch, *part.product,
-                        panel, sums);
+      const int64_t part_begin = plan.panel_ends[index] - part.product->weight->num_panels();
+      const int64_t count = std::min(end, plan.panel_ends[index]) - begin;
+      if (count == 0) continue;
+      run_panels(plan.blockings[part.group], plan.groups[part.group]->scratch, *part.product,
+                 begin - part_begin, count, sums);
+      begin += count;
     }
   });
 }

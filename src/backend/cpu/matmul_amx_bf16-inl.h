@@ -93,6 +93,7 @@ struct AmxBf16Tile {
     constexpr int32_t kTokens = 32;
     const int64_t num_steps = tile.num_units / kStepPairs;
     const auto tail = static_cast<int>(tile.num_units % kStepPairs);
+    int32_t shaped = 0;  // tokens that the tiles are shaped for
     const int64_t num_parts = (tile.num_tokens + kTokens - 1) / kTokens;
     for (int32_t t = 0; t < tile.num_tokens; t += kTokens) {
       const int32_t count = tile.num_tokens - t < kTokens ? tile.num_tokens - t : kTokens;
@@ -107,7 +108,8 @@ struct AmxBf16Tile {
       step.prefetch += t / kTokens * num_steps * step.prefetch_step;
       bool accumulate = tile.accumulate;
       if (num_steps > 0) {
-        use_shapes(first, count - first, kStepPairs);
+        if (count != shaped) use_shapes(first, count - first, kStepPairs);
+        shaped = tail > 0 ? 0 : count;
         multiply(count > first, step, num_steps, accumulate);
         accumulate = true;
       }
