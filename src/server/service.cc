@@ -14,6 +14,7 @@
 #include "server/openai/errors.h"
 #include "server/openai/generation.h"
 #include "server/openai/models.h"
+#include "server/pages.h"
 
 namespace pagoda {
 namespace {
@@ -143,6 +144,8 @@ std::span<const ApiService::Route> ApiService::routes() {
   using enum Guard;
   static constexpr std::array kRoutes = {
       Route{"GET", "/", kKey, false, false, &ApiService::root},
+      Route{"GET", "/dashboard", kNobody, false, false, &ApiService::page},
+      Route{"GET", "/assets/", kNobody, false, false, &ApiService::page},
       Route{"GET", "/health", kNobody, false, false, &ApiService::health},
       Route{"GET", "/ping", kNobody, false, false, &ApiService::health},
       Route{"POST", "/ping", kNobody, false, false, &ApiService::health},
@@ -227,6 +230,8 @@ std::optional<HttpResponse> ApiService::check_access(const HttpRequest& request)
   for (const Route& route : routes()) {
     if (matches(route.path, path)) guard = route.guard;
   }
+  // The page itself holds nothing: it asks its reader for the key.
+  if (path == "/" && wants_page(request)) guard = Guard::kNobody;
   if (guard == Guard::kNobody) return std::nullopt;
   if (guard == Guard::kOperator) {
     if (access_.is_operator(request)) return std::nullopt;
@@ -402,7 +407,13 @@ void ApiService::completed(const HttpRequest& request, const RequestLog& log, in
   if (--num_active_ == 0) idle_.notify_all();
 }
 
+void ApiService::page(const ExchangePtr& exchange) {
+  const HttpRequest& request = exchange->request();
+  exchange->respond(page_response(embedded_pages(), route_path(request.path), request));
+}
+
 void ApiService::root(const ExchangePtr& exchange) {
+  if (wants_page(exchange->request())) return page(exchange);
   Json body = Json::object();
   body["name"] = "pagoda";
   body["version"] = config_.version;
@@ -413,7 +424,9 @@ void ApiService::root(const ExchangePtr& exchange) {
     body["endpoints"].push_back(
         fmt::format("{} {}{}", route.method, is_openai ? "/v1" : "", route.path));
   }
-  exchange->respond(json_response(body));
+  HttpResponse response = json_response(body);
+  response.headers.emplace_back("Vary", "Accept");
+  exchange->respond(std::move(response));
 }
 
 void ApiService::health(const ExchangePtr& exchange) {

@@ -88,6 +88,7 @@ class ApiService : public HttpService {
   // Runs `work` here for a small body, else on a worker. Refuses when those have too much to do.
   void run_by_size(const ExchangePtr& exchange, std::function<void()> work);
 
+  void page(const ExchangePtr& exchange);
   void root(const ExchangePtr& exchange);
   void health(const ExchangePtr& exchange);
   void version(const ExchangePtr& exchange);

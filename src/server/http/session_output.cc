@@ -33,6 +33,10 @@ std::string_view http_date() {
   return {text.data(), n};
 }
 
+bool has_body(int status) {
+  return status != 204 && status != 304;
+}
+
 }  // namespace
 
 void Session::send_error(const ProtocolError& error) {
@@ -47,7 +51,7 @@ void Session::append_head(const HttpResponse& response, bool chunked) {
   std::string& out = pending_head_;
   out += fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
                      reason_phrase(response.status), http_date());
-  if (response.status != 204) {
+  if (has_body(response.status)) {
     if (!response.content_type.empty()) {
       out += fmt::format("Content-Type: {}\r\n", response.content_type);
     }
@@ -80,7 +84,7 @@ void Session::respond(HttpResponse response) {
   status_ = response.status;
   streaming_ = chunked_ = false;
   append_head(response, false);
-  if (!head_only_ && response.status != 204) pending_ += response.body;
+  if (!head_only_ && has_body(response.status)) pending_ += response.body;
   ended_ = true;
   flush();
 }

@@ -1,0 +1,78 @@
+// Bundles the pages into a folder, each file as it is and compressed, with a list for CMake.
+//
+//   node build.mjs OUT [--max-bytes N]
+//
+// pages.list has a line a file: URL, media type, encoding (identity, gzip or br), file. Scripts and styles carry a hash of
+// their content in their names, so browsers may keep them for ever. Fails when all of it together, compressed by
+// gzip, is larger than N bytes.
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+
+const { values: options, positionals: [out] } = parseArgs({ allowPositionals: true,
+  options: { 'max-bytes': { type: 'string', default: '250000' } } });
+const here = fileURLToPath(new URL('.', import.meta.url));
+const PAGES = { '/': 'chat', '/dashboard': 'dashboard' };
+const MEDIA = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml' };
+
+const bundle = await build({
+  absWorkingDir: here,
+  entryPoints: Object.values(PAGES).map(page => `src/${page}/main.tsx`),
+  outbase: 'src',
+  outdir: 'out',
+  entryNames: '[dir]-[hash]',
+  chunkNames: 'shared-[hash]',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  target: 'es2022',
+  minify: true,
+  legalComments: 'none',
+  jsx: 'automatic',
+  jsxImportSource: 'preact',
+  metafile: true,
+  write: false,
+});
+
+const assets = new Map(bundle.outputFiles.map(file => [`/assets/${basename(file.path)}`, Buffer.from(file.contents)]));
+const icon = readFileSync(join(here, 'src/shared/icon.svg'));
+const iconUrl = `/assets/icon-${createHash('sha256').update(icon).digest('hex').slice(0, 8)}.svg`;
+assets.set(iconUrl, icon);
+
+for (const [url, page] of Object.entries(PAGES)) {
+  const [script, { cssBundle }] = Object.entries(bundle.metafile.outputs)
+    .find(([, output]) => output.entryPoint === `src/${page}/main.tsx`);
+  const html = readFileSync(join(here, `src/${page}/page.html`), 'utf8')
+    .replace('{{icon}}', iconUrl)
+    .replace('{{style}}', `/assets/${basename(cssBundle)}`)
+    .replace('{{script}}', `/assets/${basename(script)}`);
+  assets.set(url, Buffer.from(html));
+}
+
+rmSync(out, { recursive: true, force: true });
+mkdirSync(out, { recursive: true });
+let list = '';
+const total = { identity: 0, gzip: 0, br: 0 };
+for (const [url, content] of assets) {
+  const name = url === '/' ? 'chat.html' : url === '/dashboard' ? 'dashboard.html' : basename(url);
+  const encodings = { identity: content, gzip: gzipSync(content, { level: 9 }),
+    br: brotliCompressSync(content, { params: { [constants.BROTLI_PARAM_QUALITY]: 11,
+      [constants.BROTLI_PARAM_SIZE_HINT]: content.length } }) };
+  for (const [encoding, bytes] of Object.entries(encodings)) {
+    const file = encoding === 'identity' ? name : `${name}.${encoding === 'gzip' ? 'gz' : 'br'}`;
+    writeFileSync(join(out, file), bytes);
+    list += `${url}|${MEDIA[extname(name)]}|${encoding}|${file}\n`;
+    total[encoding] += bytes.length;
+  }
+}
+writeFileSync(join(out, 'pages.list'), list);
+console.log(`pages: ${assets.size} files, ${total.identity} bytes, gzip ${total.gzip}, brotli ${total.br}`);
+if (total.gzip > Number(options['max-bytes'])) {
+  console.error(`the pages have ${total.gzip} bytes by gzip, the limit is ${options['max-bytes']}`);
+  process.exit(1);
+}
