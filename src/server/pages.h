@@ -10,10 +10,11 @@ namespace pagoda {
 
 // One file in one encoding. Views of static data.
 struct PageFile {
-  std::string_view url;       // "/", "/dashboard", "/assets/..."
+  std::string_view url;  // "/", "/dashboard", "/assets/..."
   std::string_view media_type;
-  std::string_view encoding;  // "identity", "gzip" or "br"; every file is there as identity or alone
-  std::string_view etag;      // strong and quoted; another one for each encoding
+  std::string_view
+      encoding;           // "identity", "gzip" or "br"; every file is there as identity or alone
+  std::string_view etag;  // strong and quoted; another one for each encoding
   std::string_view bytes;
 };
 

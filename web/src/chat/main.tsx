@@ -146,6 +146,7 @@ function App() {
       onDrop={event => { event.preventDefault(); isDropping.value = false; void attach([...event.dataTransfer?.files ?? []]); }}>
       {isSidebarOpen.value && <><Sidebar /><div class="shade" onClick={() => { isSidebarOpen.value = false; }} /></>}
       <main>
+        {active.value.messages.length > 0 && <h1 class="hidden-text">{active.value.title || 'Pagoda'}</h1>}
         <Header />
         <Status />
         <Conversation key={activeId.value} />

@@ -33,7 +33,7 @@ function Header() {
 }
 
 function Tile({ name, value, note, bad }: { name: string; value: string; note: string; bad?: boolean }) {
-  return <div class={`card tile ${bad ? 'bad' : ''}`}><dt>{name}</dt><dd>{value}</dd><p>{note}</p></div>;
+  return <li class={`card tile ${bad ? 'bad' : ''}`}><span>{name}</span><b>{value}</b><small>{note}</small></li>;
 }
 
 function Tiles() {
@@ -41,7 +41,7 @@ function Tiles() {
   const now = t('now');
   const minute = t('last_minute');
   return (
-    <dl class="tiles">
+    <ul class="tiles">
       <Tile name={t('running')} value={number(s?.now.running)} note={now} />
       <Tile name={t('waiting')} value={number(s?.now.waiting)} note={now} bad={(s?.now.waiting ?? 0) > 0} />
       <Tile name={t('rate')} value={number(s?.minute.generation_tokens_per_s)} note={minute} />
@@ -52,7 +52,7 @@ function Tiles() {
       <Tile name={t('hits')} value={share(s?.minute.prefix_hit_rate)} note={minute} />
       <Tile name={t('memory')} value={bytes(s?.now.memory_bytes)} note={now} />
       <Tile name={t('errors')} value={`${number(s?.minute.errors)} · ${number(s?.minute.refused)}`} note={minute} bad={(s?.minute.errors ?? 0) > 0} />
-    </dl>
+    </ul>
   );
 }
 

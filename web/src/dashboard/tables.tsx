@@ -42,7 +42,7 @@ export function RequestsInFlight() {
       <h2 id="in-flight">{t('in_flight')} <span class="count">{count}</span></h2>
       {failure.value && <p class="failure" role="alert">{failure.value}</p>}
       {rows.length === 0 ? <p class="none">{t('nothing')}</p> : (
-        <div class="table" tabindex={0} role="region" aria-labelledby="in-flight">
+        <div class="table" tabindex={0} role="group" aria-labelledby="in-flight">
           <table>
             <thead><tr><th>{t('id')}</th><th>{t('phase')}</th><th class="n">{t('age')}</th><th class="n">{t('first')}</th>
               <th class="n">{t('prompt')}</th><th class="n">{t('output')}</th><th class="n">{t('speed')}</th>
@@ -103,7 +103,7 @@ export function RequestsEnded() {
         </div>
       </div>
       {rows.length === 0 ? <p class="none">{t('no_ended')}</p> : (
-        <div class="table" tabindex={0} role="region" aria-labelledby="ended">
+        <div class="table" tabindex={0} role="group" aria-labelledby="ended">
           <table>
             <thead><tr><th>{t('id')}</th><th>{t('time')}</th><th>{t('end')}</th><th class="n">{t('total')}</th><th>{t('split')}</th>
               <th class="n">{t('first')}</th><th class="n">{t('prompt')}</th><th class="n">{t('output')}</th></tr></thead>
@@ -181,7 +181,7 @@ export function Settings() {
         <label class="check"><input type="checkbox" checked={onlyChanged.value} onChange={event => { onlyChanged.value = event.currentTarget.checked; }} /><span>{t('only_changed')}</span></label>
       </div>
       {groups.length === 0 && <p class="none">{t('no_changed')}</p>}
-      <div class="scroll" tabindex={0} role="region" aria-labelledby="settings">
+      <div class="scroll" tabindex={0} role="group" aria-labelledby="settings">
         {groups.map(group => (
           <dl key={group.name}>
             {group.settings.map(setting => (
@@ -213,7 +213,7 @@ export function Replicas() {
   return (
     <section class="card wide" aria-labelledby="replicas">
       <h2 id="replicas">{t('replicas')}</h2>
-      <div class="table" tabindex={0} role="region" aria-labelledby="replicas">
+      <div class="table" tabindex={0} role="group" aria-labelledby="replicas">
         <table>
           <thead><tr><th>{t('address')}</th><th>{t('state')}</th><th class="n">{t('running')}</th><th class="n">{t('waiting')}</th>
             <th class="n">{t('rate')}</th><th class="n">{t('kv')}</th><th class="n">{t('uptime')}</th></tr></thead>
