@@ -70,11 +70,12 @@ class Site:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def post(self, body, timeout=60):
-        """Status and JSON of a completion."""
+        """Status and JSON of a completion; None for JSON where Serve itself refuses, in plain text."""
         with contextlib.closing(self.connect(timeout)) as connection:
             connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
             reply = connection.getresponse()
-            return reply.status, json.loads(reply.read())
+            is_json = (reply.headers["content-type"] or "").startswith("application/json")
+            return reply.status, json.load(reply) if is_json else reply.read() and None
 
     def stream(self, tokens, seed, on_first=None):
         """What came of one streamed completion."""
