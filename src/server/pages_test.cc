@@ -1,3 +1,4 @@
+// Tests of the pages' encodings, headers and names.
 #include "server/pages.h"
 
 #include <gtest/gtest.h>

@@ -85,7 +85,7 @@ TEST(Service, ADrainingServerRefusesNewWorkAndStillSaysWhatItServes) {
   EXPECT_EQ(test.client().get("/v1/models").status, 200);
 }
 
-TEST(Service, KeysGuardEverythingButTheProbes) {
+TEST(Service, KeysGuardEverythingButTheProbesAndThePages) {
   ScriptRunner runner;
   const TestServer test(runner, {.api_keys = {"secret"}});
   HttpClient client = test.client();
@@ -97,8 +97,11 @@ TEST(Service, KeysGuardEverythingButTheProbes) {
       for (const char* method : {route.method.data(), "BREW"}) {
         client.send_request(method, asked);
         const int status = client.read_reply().status;
-        const bool is_probe = path == "/health" || path == "/ping";
-        if (is_probe && asked != path + "x") {
+        const bool has_x = asked == path + "x";
+        const bool is_open = path == "/assets/" ? has_x
+                                                : !has_x && (path == "/health" || path == "/ping" ||
+                                                             path == "/dashboard");
+        if (is_open) {
           EXPECT_NE(status, 401) << method << " " << asked;
         } else {
           EXPECT_TRUE(status == 401 || status == 403) << method << " " << asked << " " << status;
