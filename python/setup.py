@@ -1,4 +1,4 @@
-"""The wheel carries the program that CMake has built: build/release/pagoda, or $PAGODA_BIN."""
+"""The wheel carries the program that CMake has built (build/release/pagoda, or $PAGODA_BIN) and the demo model."""
 
 import os
 import pathlib
@@ -19,6 +19,9 @@ class BuildWithProgram(build_py):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(BINARY, target)
         target.chmod(0o755)
+        # Where the program looks for it, seen from its own place.
+        model = target.parent.parent / "share" / "pagoda" / "models" / "demo"
+        shutil.copytree(HERE.parent / "models" / "demo", model, dirs_exist_ok=True)
 
 
 class WheelOfThisMachine(bdist_wheel):
