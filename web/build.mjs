@@ -17,6 +17,7 @@ const { values: options, positionals: [out] } = parseArgs({ allowPositionals: tr
   options: { 'max-bytes': { type: 'string', default: '250000' } } });
 const here = fileURLToPath(new URL('.', import.meta.url));
 const PAGES = { '/': 'chat', '/dashboard': 'dashboard' };
+const TITLES = { chat: 'Pagoda', dashboard: 'Dashboard · Pagoda' };
 const MEDIA = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml' };
 
@@ -47,7 +48,8 @@ assets.set(iconUrl, icon);
 for (const [url, page] of Object.entries(PAGES)) {
   const [script, { cssBundle }] = Object.entries(bundle.metafile.outputs)
     .find(([, output]) => output.entryPoint === `src/${page}/main.tsx`);
-  const html = readFileSync(join(here, `src/${page}/page.html`), 'utf8')
+  const html = readFileSync(join(here, 'src/shared/page.html'), 'utf8')
+    .replace('{{title}}', TITLES[page])
     .replace('{{icon}}', iconUrl)
     .replace('{{style}}', `/assets/${basename(cssBundle)}`)
     .replace('{{script}}', `/assets/${basename(script)}`);
