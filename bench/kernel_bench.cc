@@ -73,6 +73,10 @@ struct Bench {
   std::string filter;
 
   bool wants(const std::string& name) const { return name.find(filter) != std::string::npos; }
+  // Of rows whose names begin with this, the filter may want some.
+  bool wants_some(const std::string& start) const {
+    return wants(start) || filter.starts_with(start);
+  }
 
   // One row of the table. The probe runs before and after, as bandwidth drifts within seconds.
   void report(const std::string& name, double bytes, double operations,
@@ -128,7 +132,7 @@ void bench_matmul(Bench& bench, DType dtype) {
   constexpr int64_t kRows = 8192;
   constexpr int64_t kColumns = 2048;
   const std::string format(format_traits(dtype).name);
-  if (!bench.wants("matmul " + format)) return;
+  if (!bench.wants_some("matmul " + format)) return;
   std::vector<WeightPtr> weights;
   int64_t bytes = 0;
   while (bytes < kColdBytes) {

@@ -17,8 +17,9 @@ inline constexpr int32_t kMaxQueries = 16;
 // Lanes that every instruction set computes with, in registers or in arrays, so that sums are
 // grouped alike everywhere.
 inline constexpr int32_t kLanes = 16;
-// A group of q8_0 as packed: [8 of 4 k][32 rows][4 k] bytes, each the quant + 128, then 32 scales
-// as f16.
+// A group of q8_0 as packed: [8 of 4 k][32 rows][4 k] bytes, each the quant + kQ8Zero, then 32
+// scales as f16.
+inline constexpr int32_t kQ8Zero = 128;
 inline constexpr int64_t kQ8GroupElements = 32;
 inline constexpr int64_t kQ8GroupBytes = 32 * 32 + 32 * 2;
 

@@ -205,8 +205,11 @@ inline ByteVec v_and_bytes(ByteVec x) {
   const __m256i mask = _mm256_set1_epi8(kMask);
   return {_mm256_and_si256(x.a, mask), _mm256_and_si256(x.b, mask)};
 }
-inline ByteVec v_or_bytes(ByteVec x, ByteVec y) {
-  return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)};
+// x | (y & kMask)
+template <int kMask>
+inline ByteVec v_or_masked(ByteVec x, ByteVec y) {
+  const ByteVec kept = v_and_bytes<kMask>(y);
+  return {_mm256_or_si256(x.a, kept.a), _mm256_or_si256(x.b, kept.b)};
 }
 // To the left, or to the right by -kBits; bits that cross a byte's border are for the caller to
 // mask.

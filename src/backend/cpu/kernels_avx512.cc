@@ -136,8 +136,10 @@ template <int kMask>
 inline ByteVec v_and_bytes(ByteVec x) {
   return _mm512_and_si512(x, _mm512_set1_epi8(kMask));
 }
-inline ByteVec v_or_bytes(ByteVec x, ByteVec y) {
-  return _mm512_or_si512(x, y);
+// x | (y & kMask)
+template <int kMask>
+inline ByteVec v_or_masked(ByteVec x, ByteVec y) {
+  return _mm512_ternarylogic_epi32(x, y, _mm512_set1_epi8(kMask), 0xf8);
 }
 // To the left, or to the right by -kBits; bits that cross a byte's border are for the caller to
 // mask.
@@ -180,7 +182,7 @@ inline Vec v_load_uint8(const std::byte* from) {
 struct Bf16DotTile {
   template <int T>
   static void run(const MatmulTile& tile) {
-    Vec sums[T][2];
+    Vec sums[2][T];
     load_sums<T>(tile, sums);
     const std::byte* w = tile.weights;
     const std::byte* x = tile.x;
@@ -192,8 +194,8 @@ struct Bf16DotTile {
       for (int t = 0; t < T; ++t) {
         const auto pair =
             reinterpret_cast<__m512bh>(_mm512_set1_epi32(load_int(x + t * tile.x_stride)));
-        sums[t][0] = _mm512_dpbf16_ps(sums[t][0], low, pair);
-        sums[t][1] = _mm512_dpbf16_ps(sums[t][1], high, pair);
+        sums[0][t] = _mm512_dpbf16_ps(sums[0][t], low, pair);
+        sums[1][t] = _mm512_dpbf16_ps(sums[1][t], high, pair);
       }
     }
     store_sums<T>(tile, sums);
@@ -212,7 +214,7 @@ struct Q8DotTile {
   using Row = Q8Row<1>;
   template <int T>
   static void run(const MatmulTile& tile) {
-    Vec sums[T][2];
+    Vec sums[2][T];
     load_sums<T>(tile, sums);
     const std::byte* w = tile.weights;
     const std::byte* x = tile.x;
@@ -240,8 +242,8 @@ struct Q8DotTile {
 #pragma GCC unroll 16
       for (int t = 0; t < T; ++t) {
         const Vec scale = v_set1(load_float(x + t * tile.x_stride + Row::kScale));
-        sums[t][0] = v_fma(_mm512_cvtepi32_ps(dots[t][0]), v_mul(low_scale, scale), sums[t][0]);
-        sums[t][1] = v_fma(_mm512_cvtepi32_ps(dots[t][1]), v_mul(high_scale, scale), sums[t][1]);
+        sums[0][t] = v_fma(_mm512_cvtepi32_ps(dots[t][0]), v_mul(low_scale, scale), sums[0][t]);
+        sums[1][t] = v_fma(_mm512_cvtepi32_ps(dots[t][1]), v_mul(high_scale, scale), sums[1][t]);
       }
     }
     store_sums<T>(tile, sums);
@@ -274,7 +276,7 @@ constexpr CpuKernels avx512_kernels() {
              .x_unit_bytes = Q8Row<1>::kBytes,
              .max_tokens = kQ8Tokens,
              .any_tokens = true,
-             .convert = convert_q8<1>,
+             .convert = convert_q8<1, kQ8Zero>,
              .tile = run_tile<Q8DotTile, kQ8Tokens>},
       .quant = quant_kernels<kQuantTokens>(),
   });

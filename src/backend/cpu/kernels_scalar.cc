@@ -191,8 +191,10 @@ template <int kMask>
 inline ByteVec v_and_bytes(const ByteVec& a) {
   return map_bytes([&](int i) { return a.byte[i] & kMask; });
 }
-inline ByteVec v_or_bytes(const ByteVec& a, const ByteVec& b) {
-  return map_bytes([&](int i) { return a.byte[i] | b.byte[i]; });
+// a | (b & kMask)
+template <int kMask>
+inline ByteVec v_or_masked(const ByteVec& a, const ByteVec& b) {
+  return map_bytes([&](int i) { return a.byte[i] | (b.byte[i] & kMask); });
 }
 // To the left, or to the right by -kBits; bits that cross a byte's border are for the caller to
 // mask.

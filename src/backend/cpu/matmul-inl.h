@@ -5,21 +5,21 @@
 // The sums of T tokens x 32 rows. Inlined and unrolled whatever the size: an array of vectors that
 // is ever indexed by a variable stays in memory where a vector is several registers.
 template <int T>
-[[gnu::always_inline]] inline void load_sums(const MatmulTile& tile, Vec (&sums)[T][2]) {
+[[gnu::always_inline]] inline void load_sums(const MatmulTile& tile, Vec (&sums)[2][T]) {
 #pragma GCC unroll 16
   for (int t = 0; t < T; ++t) {
     const float* from = tile.out + t * tile.out_stride;
-    sums[t][0] = tile.accumulate ? v_load(from) : v_zero();
-    sums[t][1] = tile.accumulate ? v_load(from + kLanes) : v_zero();
+    sums[0][t] = tile.accumulate ? v_load(from) : v_zero();
+    sums[1][t] = tile.accumulate ? v_load(from + kLanes) : v_zero();
   }
 }
 
 template <int T>
-[[gnu::always_inline]] inline void store_sums(const MatmulTile& tile, const Vec (&sums)[T][2]) {
+[[gnu::always_inline]] inline void store_sums(const MatmulTile& tile, const Vec (&sums)[2][T]) {
 #pragma GCC unroll 16
   for (int t = 0; t < T; ++t) {
-    v_store(tile.out + t * tile.out_stride, sums[t][0]);
-    v_store(tile.out + t * tile.out_stride + kLanes, sums[t][1]);
+    v_store(tile.out + t * tile.out_stride, sums[0][t]);
+    v_store(tile.out + t * tile.out_stride + kLanes, sums[1][t]);
   }
 }
 
@@ -58,7 +58,7 @@ inline void prefetch_step(const MatmulTile& tile, int64_t unit) {
 struct F32Tile {
   template <int T>
   static void run(const MatmulTile& tile) {
-    Vec sums[T][2];
+    Vec sums[2][T];
     load_sums<T>(tile, sums);
     const auto* w = reinterpret_cast<const float*>(tile.weights);
     const std::byte* x = tile.x;
@@ -69,8 +69,8 @@ struct F32Tile {
 #pragma GCC unroll 16
       for (int t = 0; t < T; ++t) {
         const Vec value = v_set1(load_float(x + t * tile.x_stride));
-        sums[t][0] = v_fma(value, low, sums[t][0]);
-        sums[t][1] = v_fma(value, high, sums[t][1]);
+        sums[0][t] = v_fma(value, low, sums[0][t]);
+        sums[1][t] = v_fma(value, high, sums[1][t]);
       }
     }
     store_sums<T>(tile, sums);
@@ -92,23 +92,22 @@ constexpr MatmulKernel f32_kernel() {
           .tile = run_tile<F32Tile, kMaxTokens>};
 }
 
-// q8_0 as x: the quants in the order that q8_dot wants, the scale, -128 times the sum of the
-// quants, which takes back the offset of q8_0's stored weights, the sums of all quants and of each
-// 16, and those sums times the scale. kQuantBytes is 1 or 2; with 1 a group fills a cache line.
+// q8_0 as x: the quants in the order that q8_dot wants, the scale, -kZero times the sum of the
+// quants and of each 16, which take back the zero of the stored weights, and the sums times the
+// scale. kQuantBytes is 1 or 2; with 1 a group fills a cache line.
 template <int kQuantBytes>
 struct Q8Row {
   static constexpr int64_t kScale = 32 * kQuantBytes;
   static constexpr int64_t kOffset = kScale + 4;
-  static constexpr int64_t kSum = kOffset + 4;
-  static constexpr int64_t kPartSums = kSum + 4;
-  static constexpr int64_t kScaledSum = kPartSums + 8;
+  static constexpr int64_t kPartOffsets = kOffset + 4;
+  static constexpr int64_t kScaledSum = kPartOffsets + 8;
   static constexpr int64_t kScaledPartSums = kScaledSum + 4;
-  static constexpr int64_t kBytes = kScaledPartSums + 8;
+  static constexpr int64_t kBytes = 32 * kQuantBytes + 32;
 };
 
 // k of one 4-byte step: x0 x1 x2 x3 as bytes, or x0 x2 x1 x3 as 16-bit numbers for multiply-adds
 // of bytes 0 and 2, then 1 and 3.
-template <int kQuantBytes>
+template <int kQuantBytes, int32_t kZero>
 void convert_q8(const float* x, int64_t num_elements, std::byte* out) {
   using Row = Q8Row<kQuantBytes>;
   for (int64_t i = 0; i < num_elements; i += kQ8GroupElements, out += Row::kBytes) {
@@ -132,12 +131,14 @@ void convert_q8(const float* x, int64_t num_elements, std::byte* out) {
     } else {
       __builtin_memcpy(out, bytes, sizeof(bytes));
     }
-    const int32_t offset = -128 * sums[0];
+    int32_t offsets[3];
     float scaled_sums[3];
-    for (int j = 0; j < 3; ++j) scaled_sums[j] = scale * static_cast<float>(sums[j]);
+    for (int j = 0; j < 3; ++j) {
+      offsets[j] = -kZero * sums[j];
+      scaled_sums[j] = scale * static_cast<float>(sums[j]);
+    }
     __builtin_memcpy(out + Row::kScale, &scale, sizeof(scale));
-    __builtin_memcpy(out + Row::kOffset, &offset, sizeof(offset));
-    __builtin_memcpy(out + Row::kSum, sums, sizeof(sums));
+    __builtin_memcpy(out + Row::kOffset, offsets, sizeof(offsets));
     __builtin_memcpy(out + Row::kScaledSum, scaled_sums, sizeof(scaled_sums));
   }
 }

@@ -106,11 +106,11 @@ struct AmxTile {
   static constexpr int kParts = Source::kParts;
   static constexpr bool kMins = Source::kMins;
   using Weights = AmxWeights<kParts>;
-  // Whole numbers of one part of a group: [token][16 rows].
+  // Whole numbers of a group: [part][token][16 rows].
   struct alignas(64) Dots {
-    int32_t at[kAmxTokens][16];
+    int32_t at[kParts][kAmxTokens][16];
   };
-  // Parts that the tiles are ahead of the vectors, so that neither waits for the other.
+  // Groups that the tiles are ahead of the vectors, so that neither waits for the other.
   static constexpr int kDepth = 3;
 
   static constexpr TileShapes shapes() {
@@ -129,36 +129,52 @@ struct AmxTile {
     const std::byte* x;
     int64_t x_stride;
 
-    const std::byte* row(int part) const { return x + part / kParts * Row::kBytes; }
+    const std::byte* row(int group) const { return x + group * Row::kBytes; }
   };
 
-  // Dot products of the tokens with one part of a group.
-  static void multiply(const Half& h, int part, Dots& dots) {
-    _tile_zero(2);
-    _tile_loadd(0, h.row(part) + part % kParts * 16, h.x_stride);
-    _tile_loadd(1, h.weights.quants[part / kParts][h.half] + part % kParts * 256, 64);
-    _tile_dpbssd(2, 0, 1);
-    _tile_stored(2, dots.at, 64);
+  // Dot products of the tokens with a group.
+  static void multiply(const Half& h, int group, Dots& dots) {
+#pragma GCC unroll 2
+    for (int part = 0; part < kParts; ++part) {
+      _tile_zero(2);
+      _tile_loadd(0, h.row(group) + part * 16, h.x_stride);
+      _tile_loadd(1, h.weights.quants[group][h.half] + part * 256, 64);
+      _tile_dpbssd(2, 0, 1);
+      _tile_stored(2, dots.at[part], 64);
+    }
   }
 
-  static void add(const Half& h, int part, const Dots& dots, Vec (&sums)[kAmxTokens]) {
-    constexpr int64_t kScaledSum = kParts > 1 ? Row::kScaledPartSums : Row::kScaledSum;
-    const std::byte* x = h.row(part);
-    const Vec scale = v_load(h.weights.scales[part / kParts][part % kParts] + h.half * 16);
-    Vec min;
-    if constexpr (kMins) min = v_load(h.weights.mins[part / kParts][part % kParts] + h.half * 16);
+  static void add(const Half& h, int group, const Dots& dots, Vec (&sums)[kAmxTokens]) {
+    const std::byte* x = h.row(group);
+    Vec scales[kParts];
+    Vec mins[kParts];
+#pragma GCC unroll 2
+    for (int part = 0; part < kParts; ++part) {
+      scales[part] = v_load(h.weights.scales[group][part] + h.half * 16);
+      if constexpr (kMins) mins[part] = v_load(h.weights.mins[group][part] + h.half * 16);
+    }
 #pragma GCC unroll 16
     for (int t = 0; t < kAmxTokens; ++t) {
       const std::byte* row = x + t * h.x_stride;
-      const Vec dot = _mm512_cvtepi32_ps(_mm512_load_si512(dots.at[t]));
-      sums[t] = v_fma(dot, v_mul(scale, v_set1(load_float(row + Row::kScale))), sums[t]);
+      const Vec x_scale = v_set1(load_float(row + Row::kScale));
+      const Vec dot = _mm512_cvtepi32_ps(_mm512_load_si512(dots.at[0][t]));
+      if constexpr (kParts == 2) {
+        const Vec dot2 = _mm512_cvtepi32_ps(_mm512_load_si512(dots.at[1][t]));
+        sums[t] = v_fma(v_fma(dot2, scales[1], v_mul(dot, scales[0])), x_scale, sums[t]);
+      } else {
+        sums[t] = v_fma(dot, v_mul(scales[0], x_scale), sums[t]);
+      }
       if constexpr (kMins) {
-        sums[t] = v_fma(v_set1(load_float(row + kScaledSum + part % kParts * 4)), min, sums[t]);
+        constexpr int64_t kScaledSum = kParts == 2 ? Row::kScaledPartSums : Row::kScaledSum;
+#pragma GCC unroll 2
+        for (int part = 0; part < kParts; ++part) {
+          sums[t] = v_fma(v_set1(load_float(row + kScaledSum + part * 4)), mins[part], sums[t]);
+        }
       }
     }
   }
 
-  static void run_half(const Half& h, int num_parts, float* out, int64_t out_stride,
+  static void run_half(const Half& h, int num_groups, float* out, int64_t out_stride,
                        bool accumulate) {
     Vec sums[kAmxTokens];
 #pragma GCC unroll 16
@@ -167,12 +183,12 @@ struct AmxTile {
     }
     finish_writes();
     Dots dots[kDepth + 1];
-    for (int i = 0; i < kDepth && i < num_parts; ++i) multiply(h, i, dots[i]);
-    for (int i = kDepth; i < num_parts; ++i) {
+    for (int i = 0; i < kDepth && i < num_groups; ++i) multiply(h, i, dots[i]);
+    for (int i = kDepth; i < num_groups; ++i) {
       multiply(h, i, dots[i % (kDepth + 1)]);
       add(h, i - kDepth, dots[(i - kDepth) % (kDepth + 1)], sums);
     }
-    for (int i = num_parts > kDepth ? num_parts - kDepth : 0; i < num_parts; ++i) {
+    for (int i = num_groups > kDepth ? num_groups - kDepth : 0; i < num_groups; ++i) {
       add(h, i, dots[i % (kDepth + 1)], sums);
     }
 #pragma GCC unroll 16
@@ -216,7 +232,7 @@ struct AmxTile {
       }
       for (int32_t t = 0; t < num_whole; t += kAmxTokens) {
         for (int half = 0; half < 2; ++half) {
-          run_half({weights, half, x + t * tile.x_stride, tile.x_stride}, num_groups * kParts,
+          run_half({weights, half, x + t * tile.x_stride, tile.x_stride}, num_groups,
                    tile.out + t * tile.out_stride + half * kLanes, tile.out_stride, accumulate);
         }
       }

@@ -6,7 +6,7 @@
 struct Bf16Tile {
   template <int T>
   static void run(const MatmulTile& tile) {
-    Vec sums[T][2];
+    Vec sums[2][T];
     load_sums<T>(tile, sums);
     const std::byte* w = tile.weights;
     const std::byte* x = tile.x;
@@ -19,8 +19,8 @@ struct Bf16Tile {
 #pragma GCC unroll 16
         for (int t = 0; t < T; ++t) {
           const std::byte* pair = x + t * tile.x_stride;
-          sums[t][half] = v_fma(v_set1(load_float(pair)), even, sums[t][half]);
-          sums[t][half] = v_fma(v_set1(load_float(pair + 4)), odd, sums[t][half]);
+          sums[half][t] = v_fma(v_set1(load_float(pair)), even, sums[half][t]);
+          sums[half][t] = v_fma(v_set1(load_float(pair + 4)), odd, sums[half][t]);
         }
       }
     }

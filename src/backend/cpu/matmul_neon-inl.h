@@ -58,7 +58,7 @@ struct Q8SignedTile {
   using Row = Q8Row<1>;
   template <int T>
   static void run(const MatmulTile& tile) {
-    Vec sums[T][2];
+    Vec sums[2][T];
     load_sums<T>(tile, sums);
     const std::byte* w = tile.weights;
     const std::byte* x = tile.x;
@@ -82,8 +82,8 @@ struct Q8SignedTile {
 #pragma GCC unroll 4
         for (int t = 0; t < T; ++t) {
           const Vec x_scale = v_set1(load_float(x + t * tile.x_stride + Row::kScale));
-          sums[t][half] =
-              v_fma(v_from_int(dots[t].total()), v_mul(w_scale, x_scale), sums[t][half]);
+          sums[half][t] =
+              v_fma(v_from_int(dots[t].total()), v_mul(w_scale, x_scale), sums[half][t]);
         }
       }
     }
@@ -105,7 +105,7 @@ constexpr Products neon_products(const char* isa) {
                  .x_unit_bytes = Q8Row<1>::kBytes,
                  .max_tokens = kWholeTokens,
                  .any_tokens = true,
-                 .convert = convert_q8<1>,
+                 .convert = convert_q8<1, kQ8Zero>,
                  .tile = run_tile<Q8SignedTile, kWholeTokens>},
           .quant = quant_kernels<kWholeTokens>()};
 }

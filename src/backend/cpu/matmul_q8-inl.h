@@ -7,7 +7,7 @@ struct Q8Tile {
   using Row = Q8Row<2>;
   template <int T>
   static void run(const MatmulTile& tile) {
-    Vec sums[T][2];
+    Vec sums[2][T];
     load_sums<T>(tile, sums);
     const std::byte* w = tile.weights;
     const std::byte* x = tile.x;
@@ -30,7 +30,7 @@ struct Q8Tile {
 #pragma GCC unroll 4
         for (int t = 0; t < T; ++t) {
           const Vec x_scale = v_set1(load_float(x + t * tile.x_stride + Row::kScale));
-          sums[t][half] = v_fma(v_from_int(dots[t]), v_mul(w_scale, x_scale), sums[t][half]);
+          sums[half][t] = v_fma(v_from_int(dots[t]), v_mul(w_scale, x_scale), sums[half][t]);
         }
       }
     }
@@ -45,6 +45,6 @@ constexpr MatmulKernel q8_kernel() {
           .x_unit_bytes = Q8Row<2>::kBytes,
           .max_tokens = kMaxTokens,
           .any_tokens = true,
-          .convert = convert_q8<2>,
+          .convert = convert_q8<2, kQ8Zero>,
           .tile = run_tile<Q8Tile, kMaxTokens>};
 }

@@ -30,14 +30,16 @@ struct QuantTile {
     }
     if constexpr (kLayout.pairs) {
       const ByteVec four = v_load_bytes(group + kPairsAt + half * 128 + kStep / 4 * 64);
-      const ByteVec pair =
-          v_and_bytes<3 << kHighShift>(v_shift_bits<kHighShift - kStep % 4 * 2>(four));
-      result = kLayout.nibbles ? v_or_bytes(result, pair) : pair;
+      const ByteVec pair = v_shift_bits<kHighShift - kStep % 4 * 2>(four);
+      if constexpr (kLayout.nibbles) {
+        result = v_or_masked<3 << kHighShift>(result, pair);
+      } else {
+        result = v_and_bytes<3 << kHighShift>(pair);
+      }
     }
     if constexpr (kLayout.bits) {
       const ByteVec eight = v_load_bytes(group + kBitsAt + half * 64);
-      result =
-          v_or_bytes(result, v_and_bytes<1 << kBitShift>(v_shift_bits<kBitShift - kStep>(eight)));
+      result = v_or_masked<1 << kBitShift>(result, v_shift_bits<kBitShift - kStep>(eight));
     }
     return result;
   }
@@ -84,51 +86,88 @@ struct QuantTile {
     }
   }
 
-  // Adds one half's rows of a group, or of its 16 k number kPart, to the sums.
+  // Dot products of one half's rows of a group, or of its 16 k number kPart.
   template <int T, int kPart>
-  static void add_part(const std::byte* header, const std::byte* group, int half,
-                       const MatmulTile& tile, const std::byte* x, Vec (&sums)[T][2]) {
+  static void dot_part(const std::byte* group, int half, const MatmulTile& tile, const std::byte* x,
+                       IntVec (&dots)[T]) {
     constexpr int kFirst = kSplit ? 4 * kPart : 0;
-    constexpr int64_t kSum = kSplit ? Row::kPartSums + 4 * kPart : Row::kSum;
-    constexpr int64_t kScaledSum = kSplit ? Row::kScaledPartSums + 4 * kPart : Row::kScaledSum;
-    IntVec dots[T];
+    constexpr int64_t kOffset = kSplit ? Row::kPartOffsets + 4 * kPart : Row::kOffset;
 #pragma GCC unroll 16
     for (int t = 0; t < T; ++t) {
-      dots[t] = v_set1_int(
-          kLayout.zero == 0 ? 0 : -kLayout.zero * load_int(x + t * tile.x_stride + kSum));
+      dots[t] = v_set1_int(kLayout.zero == 0 ? 0 : load_int(x + t * tile.x_stride + kOffset));
     }
     dot<T, kFirst, kSplit ? kFirst + 4 : 8>(group, half, tile, x, dots);
-    const Vec scale = scale_of(header, group, half, kPart);
-    Vec min;
-    if constexpr (kMins) min = min_of(header, group, half, kPart);
+  }
+
+  // Adds one half's rows of a group to the sums. Two parts are added before the scale of x.
+  template <int T>
+  static void add_group(const std::byte* header, const std::byte* group, int half,
+                        const MatmulTile& tile, const std::byte* x, Vec (&sums)[T]) {
+    IntVec dots[T];
+    dot_part<T, 0>(group, half, tile, x, dots);
+    const Vec scale = scale_of(header, group, half, 0);
+    if constexpr (kSplit) {
+      Vec scaled[T];
+#pragma GCC unroll 16
+      for (int t = 0; t < T; ++t) scaled[t] = v_mul(v_from_int(dots[t]), scale);
+      dot_part<T, 1>(group, half, tile, x, dots);
+      const Vec scale2 = scale_of(header, group, half, 1);
+#pragma GCC unroll 16
+      for (int t = 0; t < T; ++t) {
+        sums[t] = v_fma(v_fma(v_from_int(dots[t]), scale2, scaled[t]),
+                        v_set1(load_float(x + t * tile.x_stride + Row::kScale)), sums[t]);
+      }
+    } else {
+#pragma GCC unroll 16
+      for (int t = 0; t < T; ++t) {
+        const Vec x_scale = v_set1(load_float(x + t * tile.x_stride + Row::kScale));
+        sums[t] = v_fma(v_from_int(dots[t]), v_mul(scale, x_scale), sums[t]);
+      }
+    }
+    if constexpr (kMins) {
+      add_min<T, 0>(header, group, half, tile, x, sums);
+      if constexpr (kSplit) add_min<T, 1>(header, group, half, tile, x, sums);
+    }
+  }
+
+  template <int T, int kPart>
+  static void add_min(const std::byte* header, const std::byte* group, int half,
+                      const MatmulTile& tile, const std::byte* x, Vec (&sums)[T]) {
+    constexpr int64_t kScaledSum = kSplit ? Row::kScaledPartSums + 4 * kPart : Row::kScaledSum;
+    const Vec min = min_of(header, group, half, kPart);
 #pragma GCC unroll 16
     for (int t = 0; t < T; ++t) {
-      const std::byte* row = x + t * tile.x_stride;
-      Vec& sum = sums[t][half];
-      sum = v_fma(v_from_int(dots[t]), v_mul(scale, v_set1(load_float(row + Row::kScale))), sum);
-      if constexpr (kMins) sum = v_fma(v_set1(load_float(row + kScaledSum)), min, sum);
+      sums[t] = v_fma(v_set1(load_float(x + t * tile.x_stride + kScaledSum)), min, sums[t]);
     }
   }
 
   template <int T>
   static void run(const MatmulTile& tile) {
-    Vec sums[T][2];
+    Vec sums[2][T];
     load_sums<T>(tile, sums);
     const std::byte* w = tile.weights;
     const std::byte* x = tile.x;
     const std::byte* prefetch = tile.prefetch;
+    const int64_t prefetch_step = tile.prefetch_step / (2 * kGroups);
     for (int64_t unit = 0; unit < tile.num_units; ++unit) {
       const std::byte* header = w;
       w += kHeaderBytes;
-      for (int group = 0; group < kGroups; ++group, w += kGroupBytes, x += Row::kBytes) {
-        for (int64_t i = 0; i < tile.prefetch_step / kGroups; i += 64) prefetch_line(prefetch + i);
-        prefetch += tile.prefetch_step / kGroups;
+      // With two parts the halves take turns by the unit: one's sums at a time leave registers for
+      // both parts.
+      constexpr int kRun = kSplit ? kGroups : 1;
+      for (int first = 0; first < kGroups; first += kRun) {
 #pragma GCC unroll 2
         for (int half = 0; half < 2; ++half) {
-          add_part<T, 0>(header, w, half, tile, x, sums);
-          if constexpr (kSplit) add_part<T, 1>(header, w, half, tile, x, sums);
+          for (int group = first; group < first + kRun; ++group) {
+            for (int64_t i = 0; i < prefetch_step; i += 64) prefetch_line(prefetch + i);
+            prefetch += prefetch_step;
+            add_group<T>(header, w + group * kGroupBytes, half, tile, x + group * Row::kBytes,
+                         sums[half]);
+          }
         }
       }
+      w += kGroups * kGroupBytes;
+      x += kGroups * Row::kBytes;
     }
     store_sums<T>(tile, sums);
   }
@@ -157,7 +196,7 @@ constexpr MatmulKernel quant_kernel() {
           .x_unit_bytes = static_cast<int32_t>(kLayout.groups() * Q8Row<1>::kBytes),
           .max_tokens = kMaxTokens,
           .any_tokens = false,
-          .convert = convert_q8<1>,
+          .convert = convert_q8<1, kLayout.zero>,
           .tile = run_pieces<QuantTile<kLayout>, kMaxTokens>};
 }
 

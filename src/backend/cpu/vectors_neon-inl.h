@@ -204,8 +204,10 @@ template <int kMask>
 inline ByteVec v_and_bytes(const ByteVec& x) {
   return map(x, [](uint8x16_t a) { return vandq_u8(a, vdupq_n_u8(kMask)); });
 }
-inline ByteVec v_or_bytes(const ByteVec& x, const ByteVec& y) {
-  return map(x, y, [](uint8x16_t a, uint8x16_t b) { return vorrq_u8(a, b); });
+// x | (y & kMask)
+template <int kMask>
+inline ByteVec v_or_masked(const ByteVec& x, const ByteVec& y) {
+  return map(x, v_and_bytes<kMask>(y), [](uint8x16_t a, uint8x16_t b) { return vorrq_u8(a, b); });
 }
 // To the left, or to the right by -kBits; bits that leave a byte are gone.
 template <int kBits>
