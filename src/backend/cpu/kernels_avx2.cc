@@ -143,6 +143,12 @@ inline void v_store_quants(int8_t* to, Vec value) {
       reinterpret_cast<__m128i*>(to),
       _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
 }
+// The sum of 16 quants: of their distances from -128 as unsigned bytes, less that.
+inline int32_t v_sum_quants(const int8_t* from) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  const __m128i sums = _mm_sad_epu8(_mm_xor_si128(bytes, _mm_set1_epi8(-128)), _mm_setzero_si128());
+  return _mm_cvtsi128_si32(sums) + _mm_extract_epi16(sums, 4) - 16 * 128;
+}
 // To nearest even; a NaN keeps its upper bits and becomes quiet.
 inline __m256i round_bf16(__m256 value) {
   const __m256i bits = _mm256_castps_si256(value);

@@ -109,6 +109,12 @@ inline void v_store_quants(int8_t* to, Vec value) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
                    _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(value)));
 }
+// The sum of 16 quants: of their distances from -128 as unsigned bytes, less that.
+inline int32_t v_sum_quants(const int8_t* from) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  const __m128i sums = _mm_sad_epu8(_mm_xor_si128(bytes, _mm_set1_epi8(-128)), _mm_setzero_si128());
+  return _mm_cvtsi128_si32(sums) + _mm_extract_epi16(sums, 4) - 16 * 128;
+}
 // To nearest even; a NaN keeps its upper bits and becomes quiet.
 inline void v_store_bf16(uint16_t* to, Vec value) {
   const __m512i bits = _mm512_castps_si512(value);

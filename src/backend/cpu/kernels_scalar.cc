@@ -137,6 +137,11 @@ inline void v_store_quants(int8_t* to, const Vec& value) {
                                                 : -128);
   }
 }
+inline int32_t v_sum_quants(const int8_t* from) {
+  int32_t sum = 0;
+  for (int i = 0; i < kLanes; ++i) sum += from[i];
+  return sum;
+}
 inline void v_store_bf16(uint16_t* to, const Vec& value) {
   for (int i = 0; i < kLanes; ++i) to[i] = round_bf16(value.lane[i]);
 }

@@ -113,12 +113,9 @@ void convert_q8(const float* x, int64_t num_elements, std::byte* out) {
   for (int64_t i = 0; i < num_elements; i += kQ8GroupElements, out += Row::kBytes) {
     int8_t bytes[kQ8GroupElements];
     const float scale = quantize_group(x + i, bytes);
-    int32_t sums[3] = {};
-    for (int j = 0; j < kQ8GroupElements / 2; ++j) {
-      sums[1] += bytes[j];
-      sums[2] += bytes[j + kQ8GroupElements / 2];
-    }
-    sums[0] = sums[1] + sums[2];
+    const int32_t low = v_sum_quants(bytes);
+    const int32_t high = v_sum_quants(bytes + kLanes);
+    const int32_t sums[3] = {low + high, low, high};
     if constexpr (kQuantBytes == 2) {
       int16_t words[kQ8GroupElements];
       for (int j = 0; j < kQ8GroupElements; j += 4) {

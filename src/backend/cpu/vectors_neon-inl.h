@@ -166,6 +166,9 @@ inline void v_store_quants(int8_t* to, const Vec& value) {
   const int16x8_t high = vqmovn_high_s32(vqmovn_s32(whole.c), whole.d);
   vst1q_s8(to, vqmovn_high_s16(vqmovn_s16(low), high));
 }
+inline int32_t v_sum_quants(const int8_t* from) {
+  return vaddlvq_s8(vld1q_s8(from));
+}
 // To nearest even; a NaN keeps its upper bits and becomes quiet.
 inline uint32x4_t round_bf16(float32x4_t value) {
   const uint32x4_t bits = vreinterpretq_u32_f32(value);
