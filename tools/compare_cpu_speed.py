@@ -2,17 +2,18 @@
 """Speed beside llama.cpp and ik_llama.cpp on this CPU: same GGUF files, same threads, in turns.
 
 usage: compare_cpu_speed.py --pagoda BINARY --probe KERNEL_BENCH --models FOLDER --peer NAME=FOLDER[,ARG...] ...
-                            [--pairs N] [--threads N] [--only PART] [--json FILE]
+                            [--pairs N] [--threads N] [--only PART] [--json FILE [--resume] [--seconds S]]
 
 A peer's folder holds llama-bench and llama-batched-bench; ARGs are added to both, as `-rtr,1` and `-rtr`
 (an ARG that begins with `bench:` or `batched:` goes to one of them, with `server:` to compare_servers.py's).
 FOLDER of models holds *.gguf.
 
 One round of a work runs every engine once (several numbers of sequences in one process), in an order that rotates, with the read bandwidth probed before
-and after. The ratio of a round is Pagoda's rate through the best peer's of the same round; the table has the
+and after. Every work has its first round before any has its second; --resume adds to the rounds in FILE, which must be of the same binary. The ratio of a round is Pagoda's rate through the best peer's of the same round; the table has the
 median of the rounds and its quartiles. Everything runs on this machine and ends by itself.
 """
 import argparse
+import hashlib
 import json
 import pathlib
 import re
@@ -20,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 BATCH_PROMPT, BATCH_OUTPUT = 128, 64
 
@@ -65,21 +67,22 @@ class Peer:
 
     def measure(self, model, work):
         threads = str(self.threads)
-        if work.batches == [1]:
+        if work.batches == [1] and work.warmup:
             out = run([str(self.folder / "llama-bench"), "-m", model, "-t", threads, "-r", "1", "-o", "json",
                        "-p", str(0 if work.output else work.prompt), "-n", str(work.output or 0),
                        *self.args_for("bench")])
             return [json.loads(out[out.index("["):])[0]["avg_ts"]]
-        context = max(work.batches) * (work.prompt + work.output) + 64
+        output = work.output or 1
+        context = max(work.batches) * (work.prompt + output) + 64
         out = run([str(self.folder / "llama-batched-bench"), "-m", model, "-t", threads, "-c", str(context),
-                   "-b", "2048", "-ub", "512", "-npp", str(work.prompt), "-ntg", str(work.output),
+                   "-b", "2048", "-ub", "512", "-npp", str(work.prompt), "-ntg", str(output),
                    "-npl", ",".join(map(str, work.batches)), *self.args_for("batched")], with_errors=True)
         rates = {}
         for line in out.splitlines():
             # | PP | TG | B | N_KV | T_PP s | S_PP t/s | T_TG s | S_TG t/s | T s | S t/s |
             cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
             if len(cells) == 10 and re.fullmatch(r"\d+", cells[0]):
-                rates[int(cells[2])] = float(cells[7])
+                rates[int(cells[2])] = float(cells[7 if work.output else 5])
         if set(rates) != set(work.batches):
             raise Failed(f"{self.name}: llama-batched-bench printed rows for {sorted(rates)} sequences")
         return [rates[batch] for batch in work.batches]
@@ -101,8 +104,8 @@ class Work:
         return Work(self.prompt, self.output, batches, self.warmup)
 
 
-# What comes first warms the several sequences up.
-WORKS = [Work(512, None, [1]), Work(4096, None, [1]), Work(16, BATCH_OUTPUT, [1]),
+# What comes first warms the several sequences up; a long prompt needs no warming up.
+WORKS = [Work(512, None, [1]), Work(4096, None, [1], warmup=0), Work(16, BATCH_OUTPUT, [1]),
          Work(BATCH_PROMPT, BATCH_OUTPUT, [2, 4, 8, 16], warmup=0)]
 
 
@@ -117,30 +120,54 @@ def quartiles(values):
     return [low, middle, high]
 
 
-def measure(engines, model, work, pairs, probe_binary):
-    """A row for each number of sequences: rates by engine, ratios by round."""
-    rows = [{"model": model.stem, "work": work.name(batch), "rates": {engine.name: [] for engine in engines},
-             "ratios": [], "bandwidth": []} for batch in work.batches]
-    for i in range(pairs):
-        got = {}
-        bandwidth = [probe(probe_binary)]
-        for engine in engines[i % len(engines):] + engines[:i % len(engines)]:
-            got[engine.name] = engine.measure(str(model), work)
-        bandwidth.append(probe(probe_binary))
-        for at, row in enumerate(rows):
-            for name, rates in got.items():
-                row["rates"][name].append(rates[at])
-            row["ratios"].append(got["Pagoda"][at] / max(rates[at] for name, rates in got.items() if name != "Pagoda"))
-            row["bandwidth"] += bandwidth
-    return rows
+def measure_round(engines, model, work, number, probe_binary):
+    """One round: rates by engine of each number of sequences, and the bandwidth around it."""
+    got = {}
+    bandwidth = [probe(probe_binary)]
+    first = number % len(engines)
+    for engine in engines[first:] + engines[:first]:
+        got[engine.name] = engine.measure(str(model), work)
+    bandwidth.append(probe(probe_binary))
+    return got, bandwidth
 
 
-def print_row(row, names):
-    low, middle, high = quartiles(row["ratios"])
-    cells = [row["model"], row["work"], *(f"{statistics.median(row['rates'][name]):.1f}" for name in names),
-             f"**{middle:.2f}** ({low:.2f} to {high:.2f})", str(len(row["ratios"])),
-             f"{statistics.median(row['bandwidth']):.1f}"]
-    print("| " + " | ".join(cells) + " |", flush=True)
+def add_round(rows, model, work, got, bandwidth):
+    for at, batch in enumerate(work.batches):
+        row = rows.setdefault(key_of(model, work, batch),
+                              {"model": model.stem, "work": work.name(batch), "rates": {name: [] for name in got},
+                               "ratios": [], "bandwidth": []})
+        for name, rates in got.items():
+            row["rates"].setdefault(name, []).append(rates[at])
+        row["ratios"].append(got["Pagoda"][at] / max(rates[at] for name, rates in got.items() if name != "Pagoda"))
+        row["bandwidth"] += bandwidth
+
+
+def key_of(model, work, batch):
+    return f"{model.stem} {work.name(batch)}"
+
+
+def rounds_of(rows, model, work):
+    return min(len(rows[key]["ratios"]) if key in rows else 0
+               for key in (key_of(model, work, batch) for batch in work.batches))
+
+
+def load(file, binary_hash):
+    saved = json.loads(file.read_text())
+    if saved["binary"] != binary_hash:
+        raise Failed(f"{file}: its rounds are of another binary, {saved['binary']}, not {binary_hash}")
+    return {f"{row['model']} {row['work']}": row for row in saved["rows"]}
+
+
+def print_table(rows, names):
+    header = ["model", "work", *(f"{name} tok/s" for name in names), "ratio to the better peer (quartiles)", "rounds",
+              "read GB/s"]
+    print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
+    for row in rows:
+        low, middle, high = quartiles(row["ratios"])
+        cells = [row["model"], row["work"], *(f"{statistics.median(row['rates'][name]):.1f}" for name in names),
+                 f"**{middle:.2f}** ({low:.2f} to {high:.2f})", str(len(row["ratios"])),
+                 f"{statistics.median(row['bandwidth']):.1f}"]
+        print("| " + " | ".join(cells) + " |")
 
 
 def main():
@@ -152,30 +179,37 @@ def main():
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default="", help="works whose 'MODEL WORK' matches this regular expression")
-    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--json", type=pathlib.Path, help="where every round is kept")
+    parser.add_argument("--resume", action="store_true", help="go on with the rounds in --json's file, if it is there")
+    parser.add_argument("--seconds", type=float, help="start no round after so long")
     options = parser.parse_args()
+    if options.resume and not options.json:
+        parser.error("--resume needs --json")
     peers = [Peer(spec, options.threads) for spec in options.peer]
     engines = [Pagoda(options.pagoda, options.threads), *peers]
-    names = [engine.name for engine in engines]
-    header = ["model", "work", *(f"{name} tok/s" for name in names), "ratio to the better peer (quartiles)", "rounds",
-              "read GB/s"]
-    print("| " + " | ".join(header) + " |\n|" + "---|" * len(header), flush=True)
-    rows, failed = [], False
-    for model in sorted(options.models.resolve().glob("*.gguf")):
-        for work in WORKS:
-            work = work.matching(model.stem, options.only)
-            if not work.batches:
+    binary_hash = hashlib.sha256(pathlib.Path(options.pagoda).read_bytes()).hexdigest()[:16]
+    try:
+        rows = load(options.json, binary_hash) if options.resume and options.json.exists() else {}
+    except Failed as error:
+        sys.exit(str(error))
+    works = [(model, matching) for model in sorted(options.models.resolve().glob("*.gguf")) for work in WORKS
+             if (matching := work.matching(model.stem, options.only)).batches]
+    failed = set()
+    end = time.monotonic() + options.seconds if options.seconds else float("inf")
+    for number in range(options.pairs):
+        for model, work in works:
+            name = f"{model.stem}, {work.name(work.batches[0])}"
+            if rounds_of(rows, model, work) > number or name in failed or time.monotonic() > end:
                 continue
             try:
-                found = measure(engines, model, work, options.pairs, options.probe)
-                for row in found:
-                    print_row(row, names)
-                rows += found
+                add_round(rows, model, work, *measure_round(engines, model, work, number, options.probe))
             except Failed as error:
-                failed = True
-                print(f"{model.stem}, {work.name(work.batches[0])}: {error}", file=sys.stderr)
+                failed.add(name)
+                print(f"{name}: {error}", file=sys.stderr)
             if options.json:
-                options.json.write_text(json.dumps(rows, indent=1))
+                options.json.write_text(json.dumps({"binary": binary_hash, "rows": list(rows.values())}, indent=1))
+    names = [engine.name for engine in engines]
+    print_table([row for row in rows.values() if re.search(options.only, f"{row['model']} {row['work']}")], names)
     return 1 if failed or not rows else 0
 
 
