@@ -156,6 +156,22 @@ void run_wide(const Blocking& b, const std::byte* x, const PanelRun& run) {
   }
 }
 
+// Sums of a run to rows of out, of which `num_valid` columns from `out` on are the run's: a token's
+// panels lie side by side there, so that each row is a stream of some lines.
+void copy_sums(const PanelRun& run, int64_t num_tokens, int64_t num_valid, float* out) {
+  const int64_t num_outputs = run.weight.shape()[0];
+  for (int64_t t = 0; t < num_tokens; ++t, out += num_outputs) {
+    const float* sums = run.sums + t * run.sums_stride;
+    int64_t column = 0;
+    for (; column + kPanelRows <= num_valid; column += kPanelRows, sums += run.panel_stride) {
+      std::memcpy(out + column, sums, kPanelRows * sizeof(float));
+    }
+    if (column < num_valid) {
+      std::memcpy(out + column, sums, static_cast<size_t>(num_valid - column) * sizeof(float));
+    }
+  }
+}
+
 // Panels of a product, for all tokens of its group.
 void run_panels(const Blocking& b, const std::byte* x, const Product& product, int64_t first,
                 int64_t count, std::vector<float>& sums) {
@@ -186,15 +202,7 @@ void run_panels(const Blocking& b, const std::byte* x, const Product& product, i
       run_panel(b, weight.panel(first + i), x, run.sums + i * run.panel_stride, run.sums_stride);
     }
   }
-  if (direct) return;
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t valid = std::min(kPanelRows, num_outputs - row - i * kPanelRows);
-    for (int64_t t = 0; t < b.num_tokens; ++t) {
-      std::memcpy(out + i * kPanelRows + t * num_outputs,
-                  run.sums + i * run.panel_stride + t * kPanelRows,
-                  static_cast<size_t>(valid) * sizeof(float));
-    }
-  }
+  if (!direct) copy_sums(run, b.num_tokens, std::min(num_outputs - row, count * kPanelRows), out);
 }
 
 // Groups and products as two flat lists, of rows and of panels, by where each part ends.
