@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/env.h"
 #include "base/thread_pool.h"
+#include "runner/sampler.h"
 #include "tensor/buffer.h"
 
 namespace pagoda {
@@ -248,6 +249,53 @@ void bench_pack(Bench& bench, DType source, DType target) {
   });
 }
 
+// One choice among the logits of Llama 3's vocabulary, in one thread. They come from the cache, as
+// the head has just written them.
+void bench_sampling(Bench& bench) {
+  constexpr int32_t kVocab = 128256;
+  std::vector<float> logits(kVocab);
+  uint32_t state = 1;
+  for (float& logit : logits) {
+    // The sum of four numbers: near enough to the bell that logits make.
+    logit = -8.0F;
+    for (int i = 0; i < 4; ++i) {
+      state = state * 1664525U + 1013904223U;
+      logit += static_cast<float>(state >> 8) * 0x1p-22F;
+    }
+  }
+  std::vector<TokenId> tokens(1024);
+  for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<TokenId>(i * 97 % kVocab);
+  struct Case {
+    const char* name;
+    float temperature, top_p, min_p;
+    int32_t top_k;
+    float frequency_penalty;
+  };
+  constexpr Case kCases[] = {
+      {"sample greedy", 0.0F, 1.0F, 0.0F, 0, 0.0F},
+      {"sample temperature 1", 1.0F, 1.0F, 0.0F, 0, 0.0F},
+      {"sample top_p 0.9", 0.7F, 0.9F, 0.0F, 0, 0.0F},
+      {"sample top_k 40, top_p 0.9", 0.7F, 0.9F, 0.0F, 40, 0.0F},
+      {"sample min_p 0.05", 1.0F, 1.0F, 0.05F, 0, 0.0F},
+      {"sample penalties, 1024 tokens", 0.7F, 1.0F, 0.0F, 0, 0.5F},
+  };
+  Sampler sampler(kVocab);
+  for (const Case& c : kCases) {
+    SamplingParams params;
+    params.temperature = c.temperature;
+    params.top_p = c.top_p;
+    params.min_p = c.min_p;
+    params.top_k = c.top_k;
+    params.frequency_penalty = c.frequency_penalty;
+    SamplerInput input;
+    input.logits = logits;
+    input.token_ids = tokens;
+    input.num_prompt_tokens = 16;
+    input.params = &params;
+    bench.report(c.name, kVocab * 4.0, 0, [&] { CHECK(sampler.sample(input).ok()); });
+  }
+}
+
 int run(int argc, char** argv) {
   const std::string filter = argc > 1 ? argv[1] : "";
   if (filter == "--probe") {
@@ -273,6 +321,7 @@ int run(int argc, char** argv) {
   }
   for (const DType dtype : {DType::kBF16, DType::kF32, DType::kI8}) bench_attention(bench, dtype);
   bench_elementwise(bench);
+  bench_sampling(bench);
   for (const DType target :
        {DType::kBF16, DType::kQ8_0, DType::kF32, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K}) {
     bench_pack(bench, DType::kBF16, target);
