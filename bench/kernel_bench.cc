@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstring>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "base/thread_pool.h"
 #include "runner/sampler.h"
 #include "tensor/buffer.h"
+#include "tile_probe.h"
 
 namespace pagoda {
 namespace {
@@ -47,6 +49,7 @@ class Probe {
     buffer_ = std::move(buffer).value();
     std::memset(buffer_.data(), 1, buffer_.num_bytes());
   }
+  double tile_gigaflops(TileWork work) { return pagoda::tile_gigaflops(pool_, work); }
   double gigabytes_per_second() {
     constexpr int64_t kPiece = 1 << 20;
     std::vector<uint64_t> sinks(static_cast<size_t>(pool_.num_threads()) * 8);
@@ -79,20 +82,47 @@ struct Bench {
     return wants(start) || filter.starts_with(start);
   }
 
-  // One row of the table. The probe runs before and after, as bandwidth drifts within seconds.
+  // One row of the table. The probe runs before and after, as bandwidth drifts within seconds; and
+  // so do tiles by themselves, where a product is one of tiles.
   void report(const std::string& name, double bytes, double operations,
-              const std::function<void()>& body) {
+              const std::function<void()>& body, std::optional<TileWork> tiles = {}) {
     if (!wants(name)) return;
     body();
+    const auto tile_rate = [&] { return tiles ? probe.tile_gigaflops(*tiles) : 0; };
     const double before = probe.gigabytes_per_second();
+    const double tiles_before = tile_rate();
     const double elapsed = median_seconds(body);
+    const double tile_roof = (tiles_before + tile_rate()) / 2;
     const double roof = (before + probe.gigabytes_per_second()) / 2;
     const double rate = bytes / elapsed * 1e-9;
-    fmt::print("{:34} {:9.3f} ms {:7.1f} GB/s ({:3.0f} % of {:4.1f}) {:8.1f} GFLOP/s\n", name,
-               elapsed * 1e3, rate, 100 * rate / roof, roof, operations / elapsed * 1e-9);
+    const double gigaflops = operations / elapsed * 1e-9;
+    fmt::print("{:34} {:9.3f} ms {:7.1f} GB/s ({:3.0f} % of {:4.1f}) {:8.1f} GFLOP/s", name,
+               elapsed * 1e3, rate, 100 * rate / roof, roof, gigaflops);
+    if (tile_roof > 0) {
+      fmt::print(" ({:3.0f} % of {:.0f})", 100 * gigaflops / tile_roof, tile_roof);
+    }
+    fmt::print("\n");
     std::fflush(stdout);
   }
 };
+
+// What tiles reach without any work around them.
+void bench_tiles(Bench& bench) {
+  struct Row {
+    const char* name;
+    TileWork work;
+  };
+  for (const Row& row : {Row{"tiles bf16, from registers", TileWork::kBf16Registers},
+                         Row{"tiles bf16, operands loaded", TileWork::kBf16Loads},
+                         Row{"tiles int8, 32 k, sums stored", TileWork::kInt8Stores}}) {
+    if (!bench.wants(row.name)) continue;
+    std::vector<double> rates;
+    for (int i = 0; i < 2 * kRepeats; ++i) rates.push_back(bench.probe.tile_gigaflops(row.work));
+    std::sort(rates.begin(), rates.end());
+    fmt::print("{:34} {:8.1f} GFLOP/s (from {:.1f} to {:.1f})\n", row.name, rates[rates.size() / 2],
+               rates.front(), rates.back());
+  }
+}
 
 // Blocks of any bits: products take the same time whatever they hold.
 WeightPtr random_blocks(Backend& backend, int64_t rows, int64_t columns, DType dtype) {
@@ -142,6 +172,7 @@ void bench_matmul(Bench& bench, DType dtype) {
   }
   std::vector<float> x(512 * kColumns);
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 97) * 0.01F - 0.5F;
+  const TileWork tiles = dtype == DType::kBF16 ? TileWork::kBf16Loads : TileWork::kInt8Stores;
   for (const int64_t num_tokens : {1, 2, 4, 6, 8, 12, 16, 32, 128, 512}) {
     // Long products take fewer matrices; each is still far larger than the caches.
     const size_t count = num_tokens < 64 ? weights.size() : std::min<size_t>(weights.size(), 4);
@@ -149,13 +180,16 @@ void bench_matmul(Bench& bench, DType dtype) {
         static_cast<double>(2 * num_tokens * kRows * kColumns) * static_cast<double>(count);
     const double read = static_cast<double>(bytes) * static_cast<double>(count) /
                         static_cast<double>(weights.size());
-    bench.report(fmt::format("matmul {} T={}", format, num_tokens), read, operations, [&] {
-      for (size_t i = 0; i < count; ++i) {
-        bench.backend.ops().begin_step();
-        bench.backend.ops().matmul({.data = x.data(), .shape = {num_tokens, kColumns}},
-                                   *weights[i]);
-      }
-    });
+    bench.report(
+        fmt::format("matmul {} T={}", format, num_tokens), read, operations,
+        [&] {
+          for (size_t i = 0; i < count; ++i) {
+            bench.backend.ops().begin_step();
+            bench.backend.ops().matmul({.data = x.data(), .shape = {num_tokens, kColumns}},
+                                       *weights[i]);
+          }
+        },
+        num_tokens < 32 ? std::nullopt : std::optional(tiles));
   }
 }
 
@@ -314,6 +348,7 @@ int run(int argc, char** argv) {
   Probe probe(num_threads);
   Bench bench{.backend = **backend, .probe = probe, .filter = filter};
   fmt::print("{}, {} threads\n", (*backend)->name(), num_threads);
+  if ((*backend)->name() == "cpu amx") bench_tiles(bench);
   for (const DType dtype : {DType::kBF16, DType::kQ8_0, DType::kF32, DType::kQ4_0, DType::kQ4_1,
                             DType::kQ5_0, DType::kQ5_1, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,
                             DType::kQ5_K, DType::kQ6_K, DType::kMXFP4}) {
