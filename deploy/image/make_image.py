@@ -94,7 +94,7 @@ def architecture():
 def archive(root, containerfile, version, revision, epoch):
     """The files of the archive by name."""
     tar = layer_of(root, epoch)
-    layer = gzip.compress(tar, 9, mtime=0)
+    layer = gzip.compress(tar, 6, mtime=0)
     created = datetime.datetime.fromtimestamp(epoch, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     config = image_config(containerfile)
     config.setdefault("Labels", {}).update({"org.opencontainers.image.version": version,
