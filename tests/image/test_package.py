@@ -100,6 +100,15 @@ def test_a_service_that_was_killed_comes_back(service):
     service.wait_ready()
 
 
+def test_another_installation_restarts_a_running_service_and_keeps_its_settings(service):
+    service.restart("served-model-name: mine")
+    first = service.property("MainPID")
+    service.inside("dpkg", "--force-confold", "-i", "/pagoda.deb")
+    service.wait_ready()
+    assert service.property("MainPID") != first
+    assert service.client.request("GET", "/v1/models")[1]["data"][0]["id"] == "mine"
+
+
 def test_a_purge_stops_the_service_and_leaves_nothing(installed, service):
     service.restart("")
     service.inside("systemctl", "enable", "pagoda")
