@@ -101,7 +101,8 @@ async def _upload(loop: asyncio.AbstractEventLoop, connection: socket.socket, sc
                   left: asyncio.Event) -> None:
     """Sends the request, then waits for the client to leave and sets `left`."""
     names = {name.lower() for name, _ in scope["headers"]}
-    has_length = b"content-length" in names or b"transfer-encoding" not in names
+    # Where a request has both, the ASGI server has gone by its chunks.
+    has_length = b"transfer-encoding" not in names
     sends = True
     try:
         await loop.sock_sendall(connection, request_head(scope, has_length))
@@ -223,8 +224,8 @@ async def relay(path: str, scope: Scope, receive: Receive, send: Send) -> None:
             if not reply.started:
                 await send_unavailable(send, "the engine ended; it is being started again")
             elif reply.is_stream:
-                error = _error_json("the engine ended in the middle of this answer", 500)
-                await send({"type": "http.response.body", "body": b"data: " + error + b"\n\n", "more_body": False})
+                event = b"data: " + _error_json("the engine ended in the middle of this answer", 500) + b"\n\n"
+                await send({"type": "http.response.body", "body": event, "more_body": False})
             else:
                 raise
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Dict, List, Mapping, Tuple
 
 _BUSY_KV_USAGE = 0.85
@@ -34,12 +35,12 @@ def _values(metrics: Any) -> List[float]:
     return values
 
 
-def engine_policy(ctx: Any) -> Tuple[float, Dict[str, Any]]:
-    """For Serve's autoscaling_config.policy. Bounds and delays are Serve's."""
+def engine_policy(ctx: Any) -> Tuple[int, Dict[str, Any]]:
+    """For Serve's autoscaling_config.policy, which wants whole replicas. Bounds and delays are Serve's."""
     metrics: Mapping[str, Any] = ctx.raw_metrics or {}
     waiting = sum(_values(metrics.get("waiting")))
     usage = _values(metrics.get("kv_usage"))
     wanted = wanted_replicas(max(1, ctx.current_num_replicas), ctx.total_num_requests,
                              ctx.config.get_target_ongoing_requests(), waiting,
                              sum(usage) / len(usage) if usage else 0.0)
-    return max(wanted, ctx.capacity_adjusted_min_replicas), dict(ctx.policy_state or {})
+    return max(math.ceil(wanted), ctx.capacity_adjusted_min_replicas), dict(ctx.policy_state or {})

@@ -60,13 +60,19 @@ class Supervisor:
                 old.stop(self._drain_timeout + 5)
             self._settings = wanted
             self.failure = None
-            self._start()
+            try:
+                self._start()
+            except Exception as error:
+                self.failure = str(error)  # so that nobody waits for an engine that will not come
+                raise
 
     def _start(self) -> None:
         engine = self._make_engine(self._settings, on_line=lambda line: self._logger.info("engine: %s", line))
         engine.start()
         self._engine = engine
         try:
+            if self._stopping:
+                raise EngineError("no engine is started any more")
             engine.wait_ready(self._startup_timeout)
         except BaseException:
             self._engine = None
@@ -90,7 +96,7 @@ class Supervisor:
                     return
                 try:
                     return self._start()
-                except EngineError as error:
+                except Exception as error:
                     self._logger.error("%s", error)
                     self._engine = engine  # so that the next turn knows whose place it takes
             time.sleep(1)
@@ -103,8 +109,11 @@ class Supervisor:
             engine.kill()
 
     def stop(self) -> None:
-        """Drains and ends. Blocks."""
+        """Drains and ends; an engine that is still loading is not waited for. Blocks."""
         self._stopping = True
+        loading = self._engine
+        if loading is not None and self._socket is None:
+            loading.kill()
         with self._exchange:
             self._socket = None
             if self._engine is not None:

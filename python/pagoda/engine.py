@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import http.client
 import json
 import os
 import pathlib
@@ -38,8 +39,10 @@ def find_binary() -> str:
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         path = pathlib.Path(folder) / "pagoda"
         # A script of that name is the console command of this very package.
-        if os.access(path, os.X_OK) and path.is_file() and path.open("rb").read(4) == b"\x7fELF":
-            return str(path)
+        if os.access(path, os.X_OK | os.R_OK) and path.is_file():
+            with path.open("rb") as file:
+                if file.read(4) == b"\x7fELF":
+                    return str(path)
     raise EngineError("the pagoda program is neither in this package nor on the PATH; set PAGODA_BIN")
 
 
@@ -48,12 +51,17 @@ def normalized(settings: Mapping[str, Any]) -> Dict[str, Any]:
     return {key.replace("_", "-"): value for key, value in settings.items() if value is not None}
 
 
+def variable(setting: str) -> str:
+    """The environment variable of a setting."""
+    return "PAGODA_" + setting.replace("-", "_").upper()
+
+
 class Engine:
     """One `pagoda serve` process.
 
     It runs in a process group of its own, so that a Ctrl-C meant for the parent leaves it to be drained, and
     dies with its parent, however that ends. Settings go by a file that only this user can read, since a
-    command line is seen by everybody. Thread-safe.
+    command line is seen by everybody. They win over variables of the same name. Thread-safe.
 
     settings:  names and values of docs/settings.md; names of Python (`max_num_seqs`) do too
     place:     command-line arguments that say where to listen; none: a Unix socket, `socket`
@@ -67,6 +75,8 @@ class Engine:
         self.ended = threading.Event()
         self._binary = binary or find_binary()
         self._environment = dict(os.environ if environment is None else environment)
+        for name in self.settings:
+            self._environment.pop(variable(name), None)
         self._on_line = on_line
         self._tail: Deque[str] = collections.deque(maxlen=40)
         self._folder = tempfile.mkdtemp(prefix="pagoda-")
@@ -92,8 +102,10 @@ class Engine:
     def _run(self) -> None:
         settings_file = os.path.join(self._folder, "settings.yaml")
         try:
-            with open(os.open(settings_file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-                json.dump(self.settings, file)  # JSON is YAML
+            # JSON is YAML, but for the two halves in which it escapes a character beyond 16 bits.
+            text = json.dumps(self.settings, ensure_ascii=False, default=os.fspath)
+            with open(os.open(settings_file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+                file.write(os.fsencode(text))
             command = [self._binary, "serve", "--config", settings_file, *self._place,
                        "--parent-pid", str(os.getpid())]
             self._process = subprocess.Popen(
@@ -106,15 +118,20 @@ class Engine:
             self._started.set()
             return
         self._started.set()
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._tail.append(line.rstrip("\n"))
-            if self._on_line is not None:
-                self._on_line(line.rstrip("\n"))
-        self._process.wait()
-        self._process.stdout.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self.ended.set()
+        try:
+            self._read_log(self._process)
+        finally:
+            self._process.wait()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self.ended.set()
+
+    def _read_log(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        with process.stdout as log:
+            for line in log:
+                self._tail.append(line.rstrip("\n"))
+                if self._on_line is not None:
+                    self._on_line(line.rstrip("\n"))
 
     @property
     def pid(self) -> int:
@@ -149,7 +166,7 @@ class Engine:
             try:
                 if (probe or self._probe)() == 200:
                     return
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 pass
             if self.ended.wait(pause):
                 raise EngineError(f"the engine ended with exit code {self.exit_code}:\n{self.log_tail()}")
@@ -169,7 +186,10 @@ class Engine:
             self._process.send_signal(number)
 
     def stop(self, timeout: float) -> int:
-        """Drains, kills what is left after `timeout` seconds, and returns the exit code."""
+        """Drains, kills what is left after `timeout` seconds, and returns the exit code; 0 if it never started."""
+        if not self._started.is_set():
+            shutil.rmtree(self._folder, ignore_errors=True)
+            return 0
         self.terminate()
         if not self.ended.wait(timeout):
             self.kill()

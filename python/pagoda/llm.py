@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import http.client
 import itertools
+import os
+import socket
 import threading
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+import weakref
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+from pagoda.engine import EngineError
 from pagoda.server import Server
 
 Prompt = Union[str, Sequence[int], Mapping[str, Any]]
 Message = Mapping[str, Any]
+Position = Tuple[int, Dict[int, float]]  # the chosen token, and the logprob of it and of others
 
 _MAX_REQUESTS_AT_ONCE = 256  # more than the engine computes at once, so it never waits for us
 
@@ -54,7 +60,7 @@ class SamplingParams:
 
 @dataclasses.dataclass
 class Logprob:
-    """How likely a token was. `rank` is 1 for the likeliest; None where it is not among those asked for."""
+    """How likely a token was. `rank` is 1 for the likeliest; None for a chosen token that is not among those asked for."""
 
     logprob: float
     rank: Optional[int] = None
@@ -87,6 +93,27 @@ class RequestOutput:
     num_cached_tokens: Optional[int] = None
 
 
+class _Call:
+    """The connections of one call, one for each of its threads."""
+
+    def __init__(self) -> None:
+        self.connections: List[http.client.HTTPConnection] = []
+        self.ended = False
+
+    def hang_up(self) -> None:
+        """Ends the requests under way: the engine ends those of clients that leave, and here they fail at once."""
+        self.ended = True
+        for connection in list(self.connections):
+            sock: Optional[socket.socket] = connection.sock
+            if sock is not None:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        for connection in self.connections:
+            connection.close()
+
+
 class LLM:
     """A model on an engine of its own, for batches.
 
@@ -95,13 +122,13 @@ class LLM:
             print(output.outputs[0].text)
 
     The prompts of a call run together. A context manager; `close()` ends the engine, and so does the end of
-    this process. Thread-safe.
+    this object or of this process. A call that fails or is interrupted ends all its requests. Thread-safe.
 
-    model:     folder, GGUF file or ORG/NAME on a hub; None: the built-in demo model
+    model:     folder, GGUF file or ORG/NAME on a hub; None: the one of PAGODA_MODEL, else the built-in demo model
     settings:  any setting of docs/settings.md, by its name with underscores
     """
 
-    def __init__(self, model: Optional[str] = None, *, startup_timeout: float = 600, **settings: Any) -> None:
+    def __init__(self, model: "str | os.PathLike[str] | None" = None, *, startup_timeout: float = 600, **settings: Any) -> None:
         if "gpu_memory_utilization" in settings:
             settings.setdefault("memory_utilization", settings.pop("gpu_memory_utilization"))
         settings.setdefault("log_level", "warning")
@@ -111,6 +138,7 @@ class LLM:
         self._ids = itertools.count()
         self._local = threading.local()
         self._server.start()
+        self._end = weakref.finalize(self, self._server.stop)
 
     def __enter__(self) -> "LLM":
         return self
@@ -120,7 +148,7 @@ class LLM:
 
     def close(self) -> None:
         """Ends the engine; requests that still run fail."""
-        self._server.stop()
+        self._end()
 
     def generate(self, prompts: Union[Prompt, Sequence[Prompt]],
                  sampling_params: Union[SamplingParams, Sequence[SamplingParams], None] = None,
@@ -146,7 +174,7 @@ class LLM:
             extra["chat_template_kwargs"] = dict(chat_template_kwargs)
         return self._run(lambda item, params: self._answer(item, params, extra), conversations, sampling_params)
 
-    def _run(self, work: Any, items: Sequence[Any],
+    def _run(self, work: Callable[[Any, Optional[SamplingParams]], RequestOutput], items: Sequence[Any],
              sampling_params: Union[SamplingParams, Sequence[SamplingParams], None]) -> List[RequestOutput]:
         if sampling_params is None or isinstance(sampling_params, SamplingParams):
             params: Sequence[Optional[SamplingParams]] = [sampling_params] * len(items)
@@ -156,20 +184,31 @@ class LLM:
             raise ValueError(f"sampling_params: {len(params)} for {len(items)} prompts")
         if not items:
             return []
-        with concurrent.futures.ThreadPoolExecutor(min(len(items), _MAX_REQUESTS_AT_ONCE)) as pool:
+        call = _Call()
+        pool = concurrent.futures.ThreadPoolExecutor(min(len(items), _MAX_REQUESTS_AT_ONCE), "pagoda-llm", self._join,
+                                                     (call,))
+        try:
             tasks = [pool.submit(work, item, one) for item, one in zip(items, params)]
-            try:
-                return [task.result() for task in tasks]
-            except BaseException:
-                for task in tasks:
-                    task.cancel()
-                raise
+            for task in concurrent.futures.wait(tasks, return_when=concurrent.futures.FIRST_EXCEPTION).done:
+                task.result()  # raises for the first that failed
+            return [task.result() for task in tasks]
+        except BaseException:
+            call.hang_up()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+            call.close()
+
+    def _join(self, call: _Call) -> None:
+        """A thread of a call begins."""
+        self._local.call = call
+        self._local.connection = self._server.connect()
+        call.connections.append(self._local.connection)
 
     def _post(self, path: str, body: Mapping[str, Any]) -> Any:
-        connection: Optional[http.client.HTTPConnection] = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._server.connect()
-        return self._server.request("POST", path, body, connection=connection)
+        if self._local.call.ended:
+            raise EngineError("another request of the same call has failed")
+        return self._server.request("POST", path, body, connection=self._local.connection)
 
     def _complete(self, prompt: Any, params: Optional[SamplingParams]) -> RequestOutput:
         body: Dict[str, Any] = {"prompt": prompt, "return_token_ids": True, "return_tokens_as_token_ids": True}
@@ -178,7 +217,8 @@ class LLM:
             if params.max_tokens is None:
                 body["max_tokens"] = self._room(prompt)
         reply = self._post("/v1/completions", body)
-        outputs = [self._output(choice, choice["text"], _completion_logprobs(choice["logprobs"]))
+        num_tops = params.logprobs or 0 if params is not None else 0
+        outputs = [self._output(choice, choice["text"], _completion_logprobs(choice["logprobs"]), num_tops)
                    for choice in reply["choices"]]
         return self._request_output(reply, prompt if isinstance(prompt, str) else None,
                                     reply["choices"][0]["prompt_token_ids"], outputs)
@@ -199,25 +239,26 @@ class LLM:
             if params.logprobs is not None:
                 body.update(logprobs=True, top_logprobs=params.logprobs)
         reply = self._post("/v1/chat/completions", body)
-        outputs = [self._output(choice, choice["message"]["content"], _chat_logprobs(choice["logprobs"]))
+        num_tops = params.logprobs or 0 if params is not None else 0
+        outputs = [self._output(choice, choice["message"]["content"], _chat_logprobs(choice["logprobs"]), num_tops)
                    for choice in reply["choices"]]
         prompt = self._post("/apply-template", asked)["prompt"]
         return self._request_output(reply, prompt, reply["prompt_token_ids"], outputs)
 
-    def _output(self, choice: Mapping[str, Any], text: str, entries: Any) -> CompletionOutput:
+    def _output(self, choice: Mapping[str, Any], text: str, entries: Optional[List[Position]],
+                num_tops: int) -> CompletionOutput:
         output = CompletionOutput(choice["index"], text, choice["token_ids"], None, None, choice["finish_reason"],
                                   choice["stop_reason"])
         if entries is not None:
-            output.logprobs = [self._position(chosen, tops) for chosen, tops in entries]
+            output.logprobs = [self._position(chosen, tops, num_tops) for chosen, tops in entries]
             output.cumulative_logprob = sum(tops[chosen] for chosen, tops in entries)
         return output
 
-    def _position(self, chosen: int, tops: Mapping[int, float]) -> Dict[int, Logprob]:
-        ordered = sorted(tops, key=lambda token: -tops[token])
-        # A chosen token below the others may have any rank from there on.
-        unknown = len(tops) > 0 and ordered[-1] == chosen
-        return {token: Logprob(tops[token], None if token == chosen and unknown and rank > 1 else rank,
-                               self._name(token)) for rank, token in enumerate(ordered, 1)}
+    def _position(self, chosen: int, tops: Mapping[int, float], num_tops: int) -> Dict[int, Logprob]:
+        # Equal ones: the chosen token last, since it is the one that may not be among those asked for.
+        ordered = sorted(tops, key=lambda token: (-tops[token], token == chosen))
+        return {token: Logprob(tops[token], rank if rank <= num_tops else None, self._name(token))
+                for rank, token in enumerate(ordered, 1)}
 
     def _name(self, token: int) -> str:
         if token not in self._names:
@@ -246,14 +287,14 @@ def _id(name: str) -> int:
     return int(name[len("token_id:"):])
 
 
-def _completion_logprobs(logprobs: Any) -> Any:
+def _completion_logprobs(logprobs: Any) -> Optional[List[Position]]:
     if logprobs is None:
         return None
     return [(_id(name), {_id(key): value for key, value in tops.items()})
             for name, tops in zip(logprobs["tokens"], logprobs["top_logprobs"])]
 
 
-def _chat_logprobs(logprobs: Any) -> Any:
+def _chat_logprobs(logprobs: Any) -> Optional[List[Position]]:
     if logprobs is None:
         return None
     entries = []

@@ -31,6 +31,10 @@ _MAX_UNANSWERED = 2  # health checks in a row
 _SECRETS = ("api-key", "admin-key", "ssl-keyfile-password")
 
 
+# Settings that may name a file of the folder where the application is built.
+_FILES = ("model", "chat-template", "api-key-file", "ssl-certfile", "ssl-keyfile")
+
+
 class _Ingress:
     """The ASGI application of a replica: all it does is find the replica that it runs in."""
 
@@ -58,6 +62,7 @@ class PagodaReplica:
                  hold_timeout: float, stall_timeout: float) -> None:
         self._settings = {"log-level": "warning", **settings}
         self._settings.setdefault("admin-key", secrets.token_hex(16))
+        self._admin_key = self._settings["admin-key"]
         self._hold_timeout = hold_timeout
         self._stall_timeout = stall_timeout
         self._supervisor = Supervisor(_logger, startup_timeout, drain_timeout)
@@ -67,30 +72,30 @@ class PagodaReplica:
     async def reconfigure(self, user_config: Optional[Mapping[str, Any]]) -> None:
         """Called by Serve at the start and whenever user_config changes: loads the model that it names."""
         settings = {**self._settings, **normalized(user_config or {})}
+        self._admin_key = settings["admin-key"]
         await asyncio.get_running_loop().run_in_executor(None, self._supervisor.apply, settings)
 
-    async def _socket(self) -> str:
-        deadline = time.monotonic() + self._hold_timeout
-        while self._supervisor.socket is None:
-            if time.monotonic() > deadline or self._supervisor.failure is not None:
-                raise Unavailable("the engine is being started")
-            await asyncio.sleep(0.02)
-        return self._supervisor.socket
-
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One HTTP request."""
-        try:
-            await relay(await self._socket(), scope, receive, send)
-        except Unavailable as error:
-            await send_unavailable(send, str(error))
+        """One HTTP request. Waits while there is no engine, or one that has just ended."""
+        deadline = time.monotonic() + self._hold_timeout
+        while True:
+            path = self._supervisor.socket
+            if path is not None:
+                try:
+                    return await relay(path, scope, receive, send)
+                except Unavailable:
+                    pass  # nothing of the request is read before there is a connection
+            if time.monotonic() > deadline or self._supervisor.failure is not None:
+                return await send_unavailable(send, "the engine is being started")
+            await asyncio.sleep(0.02)
 
     async def _state(self) -> Dict[str, Any]:
         path = self._supervisor.socket
         if path is None:
             raise EngineLost("the engine is being started")
-        headers = {"authorization": f"Bearer {self._settings['admin-key']}"}
-        state: Dict[str, Any] = await get_json(path, "/debug/state", headers)
-        return state["engine"]
+        state = await get_json(path, "/debug/state", {"authorization": f"Bearer {self._admin_key}"})
+        engine: Dict[str, Any] = state["engine"]
+        return engine
 
     async def check_health(self) -> None:
         """Called by Serve; raising has the replica replaced.
@@ -177,6 +182,17 @@ def _options(args: Mapping[str, Any]) -> Dict[str, Any]:
     return options
 
 
+def _settings(args: Mapping[str, Any]) -> Dict[str, Any]:
+    settings = normalized({name: value for name, value in args.items() if name not in _DEFAULTS})
+    if not settings.get("model"):
+        settings.pop("model", None)
+    # The replicas have a working folder of their own.
+    for name in _FILES:
+        if isinstance(settings.get(name), str) and os.path.exists(settings[name]):
+            settings[name] = os.path.abspath(settings[name])
+    return settings
+
+
 def _scaling(options: Mapping[str, Any]) -> Dict[str, Any]:
     if options["num_replicas"] is not None:
         return {"num_replicas": options["num_replicas"]}
@@ -214,13 +230,7 @@ def build_app(args: Dict[str, Any]) -> Any:
     args:  those of _DEFAULTS, and settings of the engine (docs/settings.md), among them `model`
     """
     options = _options(args)
-    settings = normalized({name: value for name, value in args.items() if name not in _DEFAULTS})
-    settings.setdefault("model", "")
-    # The replicas have a working folder of their own.
-    if settings["model"] and os.path.exists(settings["model"]):
-        settings["model"] = os.path.abspath(settings["model"])
-    if not settings["model"]:
-        del settings["model"]
+    settings = _settings(args)
     drain = max(1, int(options["graceful_shutdown_timeout_s"]) - 10)
     shown = {name: value for name, value in settings.items() if name not in _SECRETS}
     deployment = serve.deployment(

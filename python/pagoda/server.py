@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import threading
 import urllib.parse
@@ -10,7 +11,7 @@ from types import TracebackType
 from typing import Any, Mapping, Optional, Type
 
 from pagoda._http import UnixConnection, error_message, request_json
-from pagoda.engine import Engine, EngineError
+from pagoda.engine import Engine, EngineError, variable
 
 
 class Server:
@@ -22,7 +23,7 @@ class Server:
     Entering returns when the model is loaded; leaving drains, so running requests end first. The server dies
     with this process, however that ends. Thread-safe once entered.
 
-    model:            folder, GGUF file or ORG/NAME on a hub; None: the built-in demo model
+    model:            folder, GGUF file or ORG/NAME on a hub; None: the one of PAGODA_MODEL, else the built-in demo model
     host, port:       where to listen; port 0 is any free one
     uds:              True or a path: listen on a Unix socket instead
     startup_timeout:  seconds until the model must be loaded
@@ -30,13 +31,13 @@ class Server:
     settings:         any other setting of docs/settings.md, by its name with underscores
     """
 
-    def __init__(self, model: Optional[str] = None, *, host: str = "127.0.0.1", port: int = 0,
+    def __init__(self, model: "str | os.PathLike[str] | None" = None, *, host: str = "127.0.0.1", port: int = 0,
                  uds: "bool | str" = False, startup_timeout: float = 600, drain_timeout: float = 30,
                  environment: Optional[Mapping[str, str]] = None, **settings: Any) -> None:
         self._startup_timeout = startup_timeout
         self._drain_timeout = drain_timeout
         self._api_key: Optional[str] = None
-        key = settings.get("api_key")
+        key = settings.get("api_key") or (os.environ if environment is None else environment).get(variable("api-key"))
         if key:
             self._api_key = key if isinstance(key, str) else key[0]
         settings = {"model": model, "drain_timeout": int(drain_timeout), **settings}

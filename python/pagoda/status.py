@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import pathlib
@@ -88,11 +89,15 @@ def main(arguments: List[str]) -> int:
             print(f"pagoda status: {options.address}: HTTP status {error.code}"
                   + (" (the cluster wants RAY_AUTH_TOKEN)" if error.code == 401 else ""), file=sys.stderr)
             return UNREACHABLE
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
             print(f"pagoda status: {options.address}: {error}", file=sys.stderr)
             return UNREACHABLE
         print(json.dumps(details, indent=2) if options.json else "\n".join(lines), flush=True)
+        code = RUNNING if well else NOT_RUNNING
         if not options.watch:
-            return RUNNING if well else NOT_RUNNING
-        time.sleep(2)
+            return code
+        try:
+            time.sleep(2)
+        except KeyboardInterrupt:
+            return code
         print()
