@@ -83,6 +83,7 @@ def test_an_engine_lost_before_its_reply_is_a_503_to_be_tried_again(tmp_path):
     assert sent[0]["status"] == 503 and (b"retry-after", b"1") in sent[0]["headers"]
 
 
+@pytest.mark.filterwarnings("ignore:coroutine 'PagodaReplica.__del__'")  # which Serve awaits
 def test_a_replica_waits_for_an_engine_that_has_just_ended(tmp_path):
     replicas = pytest.importorskip("pagoda.serve", reason="needs Ray")
     replica = replicas.PagodaReplica({}, 60, 0, 10, 60)

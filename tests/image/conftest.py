@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -88,8 +89,10 @@ class Podman:
     """Podman with a store of its own, on machines without systemd or with few rights too."""
 
     def __init__(self, folder):
-        self._store = ["--root", str(folder / "store"), "--runroot", str(folder / "run")]
+        self._folder = folder
+        self._store = ["--root", str(folder / "store"), "--runroot", str(folder / "run"), "--tmpdir", str(folder / "tmp")]
         configuration = folder / "containers.conf"
+        # Below what the machine allows: raising a limit takes a right that not everybody's root has.
         limits = ['"nofile=1024:1024"', '"nproc=1024:1024"']
         manager = "systemd" if pathlib.Path("/run/systemd/system").is_dir() else "cgroupfs"
         # runc, as Debian's crun refuses the cgroups of both versions at once.
@@ -99,6 +102,15 @@ class Podman:
 
     def __call__(self, *arguments, check=True):
         return run("podman", *self._store, *arguments, check=check, env=self._environment)
+
+    def close(self):
+        """Removes the store. Not by `podman system reset`, which takes the machine's networks along."""
+        self("rmi", "--all", "--force")
+        self("volume", "prune", "--force")
+        overlay = self._folder / "store" / "overlay"
+        if os.path.ismount(overlay):
+            run("umount", overlay)
+        shutil.rmtree(self._folder)
 
     def logs(self, name):
         """What a container has written, to either stream."""
@@ -126,7 +138,7 @@ class Podman:
 def podman(tmp_path_factory):
     the_podman = Podman(tmp_path_factory.mktemp("podman"))
     yield the_podman
-    the_podman("system", "reset", "--force")
+    the_podman.close()
 
 
 @pytest.fixture(scope="session")
