@@ -194,8 +194,8 @@ async def send_unavailable(send: Send, message: str) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def relay(path: str, scope: Scope, receive: Receive, send: Send) -> None:
-    """Passes one request to the engine that listens on `path`.
+async def relay(path: str, scope: Scope, receive: Receive, send: Send) -> bool:
+    """Passes one request to the engine that listens on `path`. False when the engine closed before its reply's end.
 
     Memory is bounded: the next 64 KiB are read when the last have been taken. A client that leaves, and a
     cancelled task, close the connection, by which the engine ends the request. An engine that ends in the
@@ -217,9 +217,10 @@ async def relay(path: str, scope: Scope, receive: Receive, send: Send) -> None:
         tasks = [upload, download]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if not download.done() and left.is_set():
-            return
+            return True
         try:
             await download
+            return True
         except EngineLost:
             if not reply.started:
                 await send_unavailable(send, "the engine ended; it is being started again")
@@ -228,6 +229,7 @@ async def relay(path: str, scope: Scope, receive: Receive, send: Send) -> None:
                 await send({"type": "http.response.body", "body": event, "more_body": False})
             else:
                 raise
+            return False
     finally:
         for task in tasks:
             task.cancel()

@@ -26,6 +26,8 @@ from pagoda.engine import normalized
 _logger = logging.getLogger("ray.serve")
 
 _MAX_UNANSWERED = 2  # health checks in a row
+# An engine's end is seen in its connections first: meanwhile its socket may still take new ones, and lose them.
+_DOUBT_S = 0.1
 
 # What clients must not read in the cluster's dashboard, where a user_config is shown.
 _SECRETS = ("api-key", "admin-key", "ssl-keyfile-password")
@@ -68,6 +70,8 @@ class PagodaReplica:
         self._supervisor = Supervisor(_logger, startup_timeout, drain_timeout)
         self._steps = (-1, time.monotonic())
         self._num_unanswered = 0
+        self._doubted = ""  # a socket whose engine may be ending
+        self._doubted_until = 0.0
 
     async def reconfigure(self, user_config: Optional[Mapping[str, Any]]) -> None:
         """Called by Serve at the start and whenever user_config changes: loads the model that it names."""
@@ -80,14 +84,22 @@ class PagodaReplica:
         deadline = time.monotonic() + self._hold_timeout
         while True:
             path = self._supervisor.socket
-            if path is not None:
+            if path is not None and (path != self._doubted or time.monotonic() > self._doubted_until):
                 try:
-                    return await relay(path, scope, receive, send)
+                    if not await relay(path, scope, receive, send):
+                        self._doubt(path)
+                    return
                 except Unavailable:
                     pass  # nothing of the request is read before there is a connection
+                except EngineLost:
+                    self._doubt(path)
+                    raise
             if time.monotonic() > deadline or self._supervisor.failure is not None:
                 return await send_unavailable(send, "the engine is being started")
             await asyncio.sleep(0.02)
+
+    def _doubt(self, path: str) -> None:
+        self._doubted, self._doubted_until = path, time.monotonic() + _DOUBT_S
 
     async def _state(self) -> Dict[str, Any]:
         path = self._supervisor.socket

@@ -106,6 +106,34 @@ def test_a_replica_waits_for_an_engine_that_has_just_ended(tmp_path):
     assert sent[0]["status"] == 200 and len(received) == 1
 
 
+@pytest.mark.filterwarnings("ignore:coroutine 'PagodaReplica.__del__'")  # which Serve awaits
+def test_a_replica_that_has_lost_a_reply_asks_the_next_engine(tmp_path):
+    replicas = pytest.importorskip("pagoda.serve", reason="needs Ray")
+    replica = replicas.PagodaReplica({}, 60, 0, 10, 60)
+    paths = [str(tmp_path / name) for name in ("ending", "next")]
+    replica._supervisor._socket = paths[0]
+    statuses, received = [], []
+
+    async def send(message):
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    async def ask():
+        await replica.handle(scope((b"content-length", b"0")), receiver(b""), send)
+
+    async def main():
+        servers = [await serve_once(paths[0], b"", []), await serve_once(paths[1], OK, received)]
+        await ask()
+        asking = asyncio.ensure_future(ask())
+        await asyncio.sleep(0.02)
+        replica._supervisor._socket = paths[1]
+        await asking
+        for server in servers:
+            server.close()
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+    assert statuses == [503, 200] and len(received) == 1
+
+
 def test_files_of_an_application_are_found_from_any_folder(tmp_path, monkeypatch):
     replicas = pytest.importorskip("pagoda.serve", reason="needs Ray")
     monkeypatch.chdir(tmp_path)
