@@ -263,6 +263,10 @@ std::vector<Flag> cache_flags(EngineOptions& o) {
        "how long a request may wait for its first step before it gets 429; 0: no limit",
        std::to_string(o.max_queue_time_s), false,
        integer_setter("max-queue-time", o.max_queue_time_s, 0, 86400)},
+      {"max-num-background-seqs", "N", kCacheGroup,
+       "background sequences computed in one step; more wait, and hold up no others",
+       "half of max-num-seqs", false,
+       integer_setter("max-num-background-seqs", o.max_num_background_seqs, 1, 65536)},
       {"enable-prefix-caching", "BOOL", kCacheGroup,
        "keep computed blocks for later requests that begin alike", "true", false,
        switch_setter("enable-prefix-caching", o.enable_prefix_caching)},
@@ -386,6 +390,16 @@ std::vector<Flag> access_flags(ServeOptions& o) {
       {"trust-request-chat-template", "", kServerGroup,
        "render the chat_template of a request, within the same limits as the model's", "", false,
        switch_setter("trust-request-chat-template", o.trusts_request_templates)},
+      {"ignore-tools", "", kServerGroup,
+       "answer chats that let the model choose whether to call a tool as if they had none, in "
+       "place "
+       "of a 400",
+       "", false, switch_setter("ignore-tools", o.ignores_tools)},
+      {"max-task-tokens", "N", kServerGroup,
+       "tokens of an answer to a task of a chat interface (a title, tags, follow-ups), whatever it "
+       "asks for; 0: as it asks",
+       std::to_string(o.max_task_tokens), false,
+       integer_setter("max-task-tokens", o.max_task_tokens, 0, kMaxInt)},
       {"api-key", "KEY", kServerGroup, "key that clients must send; several are allowed", "no key",
        true, list_setter("api-key", o.api_keys)},
       {"api-key-file", "FILE", kServerGroup, "file of more such keys, one a line", "none", false,

@@ -40,7 +40,8 @@ struct EngineOptions {
   std::string chat_template_file;  // empty: the model's own
   int32_t max_num_queued_requests = 1024;
   int64_t max_num_queued_tokens = int64_t{1} << 20;
-  int32_t max_queue_time_s = 300;  // 0: no limit
+  int32_t max_queue_time_s = 300;                  // 0: no limit
+  std::optional<int32_t> max_num_background_seqs;  // running at once; unset: half of max_num_seqs
   bool enable_prefix_caching = true;
   std::string prefix_cache_dir;  // empty: no disk tier
   int64_t prefix_cache_disk_bytes = int64_t{10} * 1000 * 1000 * 1000;
@@ -77,7 +78,9 @@ struct ServeOptions {
   std::vector<std::string> allowed_origins;
   bool any_model = false;
   bool trusts_request_templates = false;
-  std::optional<uint64_t> seed;  // of the seeds drawn for requests without one
+  bool ignores_tools = false;
+  int32_t max_task_tokens = 1024;  // 0: no limit
+  std::optional<uint64_t> seed;    // of the seeds drawn for requests without one
   int32_t num_io_threads = 2;
   int32_t drain_timeout_s = 30;
   ConnectionLimits connections;

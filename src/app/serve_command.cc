@@ -77,6 +77,8 @@ ServerConfig server_config(const ServeOptions& options) {
   config.allowed_origins = options.allowed_origins;
   config.any_model = options.any_model;
   config.trusts_request_templates = options.trusts_request_templates;
+  config.ignores_tools = options.ignores_tools;
+  config.max_task_tokens = options.max_task_tokens;
   config.seed = options.seed;
   config.slo_ttft_s = options.engine.slo_ttft_s;
   config.slo_tpot_s = options.engine.slo_tpot_s;

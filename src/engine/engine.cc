@@ -100,6 +100,7 @@ Engine::Engine(ModelRunner& runner, const EngineConfig& config, const EngineMetr
       scheduler_({.limits = runner.step_limits(),
                   .max_model_len = config.max_model_len,
                   .enable_prefix_caching = config.enable_prefix_caching,
+                  .max_num_background_seqs = config.max_num_background_seqs,
                   .runner = config.block_store != nullptr ? &runner : nullptr,
                   .store = config.block_store},
                  pool_, clock) {

@@ -20,6 +20,7 @@ struct EngineConfig {
   int32_t max_num_queued_requests = 1024;
   int64_t max_num_queued_tokens = int64_t{1} << 20;  // of prompts; a lone request is always taken
   std::chrono::milliseconds max_queue_time{0};  // longer waits end with kOverloaded; 0: no limit
+  int32_t max_num_background_seqs = 0;          // running at once; 0: half of max_num_seqs
   int32_t num_tenants = 1;                      // TenantIds are in [0, num_tenants)
   int32_t vocab_size = 0;  // prompts with a token id outside [0, vocab_size) are refused
   bool enable_prefix_caching = true;

@@ -34,6 +34,8 @@ Scheduler::Scheduler(const Options& options, BlockPool& pool, const Clock& clock
     : limits_(options.limits),
       max_num_running_(
           std::min(options.limits.max_num_seqs, options.limits.max_num_batched_tokens)),
+      max_num_background_(options.max_num_background_seqs > 0 ? options.max_num_background_seqs
+                                                              : std::max(max_num_running_ / 2, 1)),
       max_model_len_(options.max_model_len),
       pool_(pool),
       clock_(clock),
@@ -357,7 +359,11 @@ SequenceNews Scheduler::append_token(Sequence& sequence, SampledToken token) {
 
 Result<void> Scheduler::check_running(std::vector<int32_t>& num_references) const {
   int32_t rank = 0;
+  int32_t num_background = 0;
   for (const auto& s : running_) {
+    if (s->request->priority == Priority::kBackground && ++num_background > max_num_background_) {
+      return violation(*s, "runs beyond the limit of background sequences");
+    }
     if (rank_of(*s) < rank) return violation(*s, "runs out of order");
     rank = rank_of(*s);
     const auto indexed = running_by_id_.find(s->id);

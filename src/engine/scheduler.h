@@ -70,6 +70,8 @@ struct SchedulerTotals {
 //    any of the coming ends must fit. While who is next finds no room, nobody else starts; only a
 //    guaranteed one whose room is guaranteed to others is passed, by those that can be preempted
 //    for it.
+//  - At most max_num_background_seqs background sequences run; more wait, and hold up no
+//    interactive one.
 //  - A prompt takes over what the prefix cache has of it: at admission, and again in each step that
 //    begins at a block's edge, so that it also profits from what others compute meanwhile.
 //  - When a running sequence needs a block and none is free, the last one in running_ is preempted:
@@ -90,7 +92,8 @@ class Scheduler {
     StepLimits limits;
     int32_t max_model_len = 0;
     bool enable_prefix_caching = true;
-    ModelRunner* runner = nullptr;  // both or neither: moves blocks to and from `store`
+    int32_t max_num_background_seqs = 0;  // running at once; 0: half of what may run, at least one
+    ModelRunner* runner = nullptr;        // both or neither: moves blocks to and from `store`
     BlockStore* store = nullptr;
   };
   // REQUIRES: both limits and max_model_len >= 1.
@@ -142,6 +145,7 @@ class Scheduler {
   void admit_waiting();
   Sequence* next_to_start() const;
   bool guarantee_fits(const Sequence& candidate) const;
+  bool is_within_background_limit(const Sequence& candidate) const;
   bool has_place() const { return num_running() < max_num_running_; }
   Reuse find_reuse(Sequence& sequence) const;
   bool fits(const Sequence& candidate, const Reuse& reuse) const;
@@ -177,7 +181,8 @@ class Scheduler {
   Result<void> check_running(std::vector<int32_t>& num_references) const;
 
   const StepLimits limits_;
-  const int32_t max_num_running_;  // each can have a token in every step
+  const int32_t max_num_running_;     // each can have a token in every step
+  const int32_t max_num_background_;  // of those
   const int32_t max_model_len_;
   BlockPool& pool_;
   const Clock& clock_;

@@ -13,11 +13,23 @@ int32_t Scheduler::rank_of(const Sequence& sequence) {
 }
 
 // A guaranteed sequence whose blocks others are guaranteed lets those pass that can be preempted
-// for it; any other that finds no room lets nobody pass, so that room comes about.
+// for it, and one above the limit of background work lets interactive ones pass; any other that
+// finds no room lets nobody pass, so that room comes about.
 Sequence* Scheduler::next_to_start() const {
   Sequence* next = waiting_.next();
-  const bool passed = next != nullptr && next->is_guaranteed && !guarantee_fits(*next);
-  return passed ? waiting_.next_unguaranteed() : next;
+  const bool passed = next != nullptr && next->is_guaranteed &&
+                      !(guarantee_fits(*next) && is_within_background_limit(*next));
+  if (passed) next = waiting_.next_unguaranteed();
+  return next != nullptr && is_within_background_limit(*next) ? next : nullptr;
+}
+
+// A background sequence that never ran is only next when no interactive one waits.
+bool Scheduler::is_within_background_limit(const Sequence& candidate) const {
+  if (candidate.request->priority == Priority::kInteractive) return true;
+  const auto is_background = [](const auto& s) {
+    return s->request->priority == Priority::kBackground;
+  };
+  return std::ranges::count_if(running_, is_background) < max_num_background_;
 }
 
 bool Scheduler::guarantee_fits(const Sequence& candidate) const {

@@ -29,6 +29,7 @@ struct WorldOptions {
   int32_t num_blocks = 100;
   int32_t block_size = 4;
   bool enable_prefix_caching = true;
+  int32_t max_num_background_seqs = 0;
 };
 
 // A scheduler with its pool and requests, and a runner that always answers kToken.
@@ -39,7 +40,8 @@ class World {
         scheduler_({.limits = {.max_num_batched_tokens = options.max_num_batched_tokens,
                                .max_num_seqs = options.max_num_seqs},
                     .max_model_len = 1000,
-                    .enable_prefix_caching = options.enable_prefix_caching},
+                    .enable_prefix_caching = options.enable_prefix_caching,
+                    .max_num_background_seqs = options.max_num_background_seqs},
                    pool_) {}
 
   // Ids are 1, 2, 3, ... A request of n choices takes n of them, and has the first as its own id.
@@ -403,6 +405,40 @@ TEST(Scheduler, ABackgroundSequenceIsNotDisplacedInVain) {
   world.finish();
 }
 
+TEST(Scheduler, BackgroundSequencesBeyondTheirLimitWaitAndHoldUpNoOther) {
+  World world({.max_num_seqs = 8, .max_num_background_seqs = 2});
+  for (TokenId token = 300; token < 304; ++token) world.add_request(background(4, token, 3));
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 4), Pair(2, 4)));
+  world.add(4, ending_after(1));
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 1), Pair(2, 1), Pair(5, 4)));
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 1), Pair(2, 1)));
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(3, 4), Pair(4, 4)));
+}
+
+TEST(Scheduler, BackgroundSequencesHaveHalfOfThePlacesAtMostAndAtLeastOne) {
+  for (const auto& [max_num_seqs, limit] : {std::pair{8, 4}, {3, 1}, {1, 1}}) {
+    World world({.max_num_seqs = max_num_seqs});
+    for (TokenId token = 300; token < 310; ++token) world.add_request(background(4, token, 3));
+    EXPECT_EQ(world.run_step().size(), static_cast<size_t>(limit)) << max_num_seqs;
+  }
+}
+
+TEST(Scheduler, ABackgroundSequenceThatWasDisplacedCountsAgainWhenItIsBack) {
+  World world({.max_num_seqs = 2, .max_num_background_seqs = 1});
+  world.add_request(background(4, 300, 30));
+  world.run_step();
+  world.add(4, ending_after(2));
+  world.add(4, ending_after(2));
+  world.run_step();
+  EXPECT_THAT(world.schedule().preempted, ElementsAre(1));
+  world.finish();
+  world.add_request(background(4, 301, 30));
+  world.run_step();
+  world.add(4, ending_after(1));
+  EXPECT_THAT(world.run_step(), ElementsAre(Pair(1, 1), Pair(5, 4)));
+  EXPECT_EQ(world.scheduler().num_waiting(), 1);
+}
+
 TEST(Scheduler, TenantsTakeTurnsByWhatTheyHaveHad) {
   World world({.max_num_seqs = 1});
   const auto ask = [&](TenantId tenant, int32_t num_prompt_tokens, TokenId token) {
@@ -441,7 +477,10 @@ TEST(Scheduler, NoSequenceIsPreemptedTwiceHoweverSmallThePool) {
   for (uint32_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     std::mt19937 random(seed);
-    World world({.max_num_batched_tokens = 32, .num_blocks = 12, .enable_prefix_caching = false});
+    World world({.max_num_batched_tokens = 32,
+                 .num_blocks = 12,
+                 .enable_prefix_caching = false,
+                 .max_num_background_seqs = static_cast<int32_t>(seed % 4)});
     world.teach_short_outputs();
     std::map<RequestId, int> num_preemptions;
     int64_t most_recomputed = 0;

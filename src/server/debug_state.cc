@@ -24,6 +24,8 @@ Json settings_json(const ServerConfig& config) {
   json["allowed_origins"] = config.allowed_origins;
   json["any_model"] = config.any_model;
   json["trusts_request_templates"] = config.trusts_request_templates;
+  json["ignores_tools"] = config.ignores_tools;
+  json["max_task_tokens"] = config.max_task_tokens;
   json["io_threads"] = config.num_io_threads;
   json["max_choices"] = config.max_choices;
   json["max_connections"] = config.connections.max_connections;

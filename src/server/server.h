@@ -60,6 +60,8 @@ struct ServerConfig {
   std::vector<std::string> allowed_origins = {};  // for browsers (CORS); "*" is any; empty: none
   bool any_model = false;  // answer whatever `model` a request names, else 404 for unknown ones
   bool trusts_request_templates = false;  // render the `chat_template` of requests
+  bool ignores_tools = false;      // of requests that leave it to the model whether to call one
+  int32_t max_task_tokens = 1024;  // of a chat that is taken for an interface's task; 0: as it asks
   // Where the seeds of requests without one come from; unset: the system's random source.
   std::optional<uint64_t> seed = {};
   std::string version = "0.1.0";

@@ -179,13 +179,21 @@ Result<void> check_tool_list(Fields& fields) {
   return fields.status();
 }
 
-// A chat may show tools to the model, but its calls of them would not be recognized.
-void check_tool_use(Fields& fields) {
+bool chooses_no_tool(const Fields& fields) {
+  const Json* choice = fields.find("tool_choice");
+  return choice != nullptr && *choice == Json("none");
+}
+
+// A chat may show tools to the model, but its calls of them would not be recognized. A model that
+// may choose never need call one.
+void check_tool_use(Fields& fields, bool ignores_tools) {
   const Json* tools = fields.find("tools");
   const Json* choice = fields.find("tool_choice");
-  const bool none = choice != nullptr && *choice == Json("none");
-  if (tools != nullptr && !tools->empty() && !none) {
-    fields.refuse("tools", R"(tool calls are not supported by this build; tool_choice "none" is)");
+  const bool none = chooses_no_tool(fields);
+  if (tools != nullptr && !tools->empty() && !none && !ignores_tools) {
+    fields.refuse("tools",
+                  R"(tool calls are not supported by this build; tool_choice "none" is, and a )"
+                  R"(server with --ignore-tools answers without them)");
   } else if (choice != nullptr && !none && *choice != Json("auto")) {
     fields.refuse("tool_choice",
                   quote(*choice) + R"(: tool calls are not supported by this build; "none" is)");
@@ -285,6 +293,16 @@ bool is_background_task(const Json& messages) {
   return messages.size() == first + 1 && content(first).starts_with("### Task:");
 }
 
+// Nobody waits for the answer, so it is rather cut short than refused, and never fills the context.
+// The result fits if one token does.
+std::optional<int32_t> limit_of_task(std::optional<int32_t> asked, const PromptJob& prompt,
+                                     const Deployment& deployment) {
+  int32_t limit = deployment.model.max_model_len - static_cast<int32_t>(prompt.token_ids.size());
+  if (deployment.max_task_tokens > 0) limit = std::min(limit, deployment.max_task_tokens);
+  if (!asked) asked = deployment.model.default_max_tokens;
+  return std::max(std::min(limit, asked.value_or(limit)), 1);
+}
+
 }  // namespace
 
 Result<std::string> render_prompt(const Json& body, Fields& fields, const Deployment& deployment,
@@ -313,6 +331,8 @@ Result<std::string> render_prompt(const Json& body, Fields& fields, const Deploy
     const auto it = body.find(key);
     variables[key] = it == body.end() || it->empty() ? Json() : *it;
   }
+  // Shown to the model, they would make it write calls that nobody reads.
+  if (deployment.ignores_tools && !chooses_no_tool(fields)) variables["tools"] = Json();
   const std::string effort = fields.string("reasoning_effort");
   if (!effort.empty()) variables["reasoning_effort"] = effort;
   add_template_arguments(fields, variables);
@@ -363,11 +383,14 @@ Result<GenerationJob> prepare_chat(std::string_view body, const Deployment& depl
   }
   RETURN_IF_ERROR(fields.status());
 
-  check_tool_use(fields);
+  check_tool_use(fields, deployment.ignores_tools);
   PromptJob prompt;
   bool is_background = false;
   ASSIGN_OR_RETURN(prompt.token_ids, render_chat(json, fields, deployment, &is_background));
-  if (is_background && fields.find("priority") == nullptr) job.priority = Priority::kBackground;
+  if (is_background && fields.find("priority") == nullptr) {
+    job.priority = Priority::kBackground;
+    asked = limit_of_task(asked, prompt, deployment);
+  }
   RETURN_IF_ERROR(fit_context(prompt, asked, job, deployment, overflow));
   job.prompts.push_back(std::move(prompt));
   return job;

@@ -204,6 +204,25 @@ TEST_F(Chat, ToolsAreRefusedUnlessTheyAreNotToBeUsed) {
   EXPECT_TRUE(prepare(hi + R"("tools": []})").ok());
 }
 
+TEST_F(Chat, ToolsThatMayBeLeftUnusedAreIgnoredWhereTheServerIsToldSo) {
+  ServedModel model = make_served_model();
+  model.chat_template = *ChatTemplate::create("{{ 'T' if tools else '-' }}");
+  const Deployment deployment(model, engine_, {.ignores_tools = true});
+  const auto first_token = [&](const std::string& fields) {
+    const auto job = prepare_chat(R"({"messages": [{"role": "user", "content": "u"}], )"
+                                  R"("tools": [{"type": "function", "function": {"name": "f"}}])" +
+                                      fields + "}",
+                                  deployment, overflow_);
+    return job.ok() ? static_cast<char>(job->prompts.at(0).token_ids.at(0)) : '!';
+  };
+  EXPECT_EQ(first_token(""), '-');
+  EXPECT_EQ(first_token(R"(, "tool_choice": "auto")"), '-');
+  EXPECT_EQ(first_token(R"(, "tool_choice": "none")"), 'T');
+  EXPECT_EQ(first_token(R"(, "tool_choice": "required")"), '!');
+  EXPECT_EQ(first_token(R"(, "tool_choice": {"type": "function", "function": {"name": "f"}})"),
+            '!');
+}
+
 TEST_F(Chat, TheCallsOfAnAssistantReachTheTemplateAsObjects) {
   ServedModel model = make_served_model();
   model.chat_template =
@@ -237,6 +256,26 @@ TEST_F(Chat, WithoutALimitTheAnswerMayFillTheContext) {
   EXPECT_EQ(limit(R"(, "max_tokens": null})"), 4096 - 19);
   EXPECT_EQ(limit(R"(, "max_tokens": 7})"), 7);
   EXPECT_EQ(limit(R"(, "max_tokens": 7, "max_completion_tokens": 8})"), 8);
+}
+
+TEST_F(Chat, ATaskOfTheInterfaceIsCutShortAndNeverRefusedForItsLength) {
+  const std::string task = R"({"messages": [{"role": "user", "content": "### Task:\nName it."}])";
+  const auto limit = [&](const ServerConfig& config, const std::string& fields) {
+    const Deployment deployment(make_served_model(), engine_, config);
+    const auto job = prepare_chat(task + fields + "}", deployment, overflow_);
+    return job.ok() ? job->prompts.at(0).max_tokens : -1;
+  };
+  const int32_t room = limit({.max_task_tokens = 0}, "");
+  EXPECT_GT(room, 4000);
+  EXPECT_LT(room, 4096);
+  EXPECT_EQ(limit({}, ""), 1024);
+  EXPECT_EQ(limit({.max_task_tokens = 50}, R"(, "max_tokens": 1000)"), 50);
+  EXPECT_EQ(limit({.max_task_tokens = 50}, R"(, "max_completion_tokens": 7)"), 7);
+  EXPECT_EQ(limit({.max_task_tokens = 0}, R"(, "max_tokens": 1000)"), 1000);
+  EXPECT_EQ(limit({.max_task_tokens = 0}, R"(, "max_tokens": 100000)"), room);
+  // Who says what the request is means what it says.
+  EXPECT_EQ(limit({.max_task_tokens = 50}, R"(, "max_tokens": 1000, "priority": 1)"), 1000);
+  EXPECT_EQ(limit({}, R"(, "max_tokens": 100000, "priority": "interactive")"), -1);
 }
 
 TEST_F(Chat, ErrorsShowTheWordThatIsWrong) {

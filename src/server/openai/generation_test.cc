@@ -411,6 +411,7 @@ constexpr const char* kTask =
     R"({"messages": [{"role": "user", "content": "### Task:\nName this chat."}])";
 
 TEST_F(Admission, TasksOfTheInterfaceAreBackgroundUnlessSaidOtherwise) {
+  server_ = std::make_unique<TestServer>(runner_, ServerConfig{.max_task_tokens = 0});
   struct Case {
     std::string body;
     std::string headers;

@@ -238,6 +238,8 @@ Deployment::Deployment(ServedModel the_model, AsyncEngine& the_engine, const Ser
       engine(&the_engine),
       any_model(config.any_model),
       trusts_request_templates(config.trusts_request_templates),
+      ignores_tools(config.ignores_tools),
+      max_task_tokens(config.max_task_tokens),
       max_choices(config.max_choices),
       system_fingerprint(fmt::format("b{}-{}", config.version, config.build)),
       seed(config.seed) {

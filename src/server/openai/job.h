@@ -36,6 +36,8 @@ struct Deployment {
   std::shared_ptr<RequestBoard> board;  // is told of requests; may be null
   bool any_model = false;
   bool trusts_request_templates = false;
+  bool ignores_tools = false;
+  int32_t max_task_tokens = 0;  // 0: no limit
   int32_t max_choices = 0;
   size_t max_prompt_bytes = 0;  // a longer text cannot fit max_model_len tokens
   std::string system_fingerprint;
