@@ -1,8 +1,10 @@
 // Asking for answers: streams them into the state, token by token, until they end or are stopped.
 import { type Signal, signal } from '@preact/signals';
 import { ApiError, keyWanted, readEvents, request } from '../shared/api';
-import { type Answer, type Attachment, chatMessages, type Conversation, newId, titleOf, type UserMessage } from './model';
-import { active, changeAssistant, changeMessages, chosenModel, conversations, editing, enterActive, loadModels, serverState, update } from './store';
+import { remember } from '../shared/browser_store';
+import { type Answer, type Attachment, chatMessages, type Conversation, newId, type Stats, titleOf, type UserMessage, withAnswer } from './model';
+import { active, changeAssistant, changeMessages, chosenModel, conversations, editing, enterActive, loadModels, saveUnfinished, serverState, UNFINISHED,
+  type UnfinishedAnswer, update } from './store';
 import { t } from './texts';
 
 // An answer on its way.
@@ -10,6 +12,7 @@ export interface Live {
   conversationId: string;
   messageId: string;
   text: Signal<string>;
+  answer: Answer;
   stop: () => void;
 }
 
@@ -22,6 +25,21 @@ function setLive(conversationId: string, entry: Live | null): void {
   else next.delete(conversationId);
   live.value = next;
 }
+
+// What has arrived of an answer. If the page goes now, that is an answer that was stopped.
+const unfinished = (): UnfinishedAnswer[] => [...live.value.values()].filter(({ answer }) => answer.text !== '')
+  .map(({ conversationId, messageId, answer }) => ({ conversationId, messageId, answer: { ...answer, end: 'stopped' } }));
+
+// A page that crashes, or that a phone ends, says nothing before.
+setInterval(() => { for (const entry of unfinished()) saveUnfinished(entry); }, 1000);
+
+// The database is too slow for a page that goes. Leaving also ends requests as if the server were gone.
+let isLeaving = false;
+window.addEventListener('pagehide', () => {
+  isLeaving = true;
+  remember(UNFINISHED, live.value.size > 0 ? JSON.stringify(unfinished()) : '', true);
+});
+window.addEventListener('pageshow', () => { isLeaving = false; });
 
 export const stopActive = (): void => live.value.get(active.value.id)?.stop();
 
@@ -68,9 +86,19 @@ interface Chunk {
 function requestBody(conversation: Conversation, messageId: string, model: string): string {
   const { sampling, stop } = conversation.settings;
   return JSON.stringify({
-    model, stream: true, stream_options: { include_usage: true }, messages: chatMessages(conversation, messageId), ...sampling,
+    model, stream: true, stream_options: { include_usage: true, continuous_usage_stats: true }, messages: chatMessages(conversation, messageId), ...sampling,
     ...(stop ? { stop } : {}),
   });
+}
+
+function statsOf(usage: NonNullable<Chunk['usage']>, started: number, firstAt: number): Stats {
+  const now = performance.now();
+  const output = usage.completion_tokens;
+  const decodeS = firstAt > 0 ? (now - firstAt) / 1000 : 0;
+  return {
+    promptTokens: usage.prompt_tokens, cachedTokens: usage.prompt_tokens_details?.cached_tokens ?? 0,
+    outputTokens: output, tokensPerSecond: output > 1 && decodeS > 0 ? (output - 1) / decodeS : 0,
+    firstTokenMs: (firstAt || now) - started, totalMs: now - started };
 }
 
 async function generate(id: string, messageId: string): Promise<void> {
@@ -80,11 +108,11 @@ async function generate(id: string, messageId: string): Promise<void> {
   const text = signal('');
   const model = chosenModel.value;
   const answer: Answer = { text: '', model, created: Date.now() };
-  setLive(id, { conversationId: id, messageId, text, stop: () => abort.abort() });
+  setLive(id, { conversationId: id, messageId, text, answer, stop: () => abort.abort() });
   try {
     await stream(conversation, messageId, answer, text, abort.signal);
   } catch (error) {
-    if (abort.signal.aborted) {
+    if (abort.signal.aborted || isLeaving) {
       answer.end = 'stopped';
     } else {
       answer.end = 'error';
@@ -103,7 +131,7 @@ async function generate(id: string, messageId: string): Promise<void> {
       known.id !== messageId || (known.role === 'assistant' && known.answers.length > 0)));
     return;
   }
-  changeAssistant(id, messageId, known => ({ ...known, answers: [...known.answers, answer], shown: known.answers.length }));
+  changeAssistant(id, messageId, known => withAnswer(known, answer));
 }
 
 async function stream(conversation: Conversation, messageId: string, answer: Answer, text: Signal<string>, stop: AbortSignal): Promise<void> {
@@ -125,15 +153,8 @@ async function stream(conversation: Conversation, messageId: string, answer: Ans
       frame ||= requestAnimationFrame(() => { frame = 0; text.value = answer.text; });
     }
     if (choice?.finish_reason) answer.end = choice.finish_reason;
-    if (chunk.usage) {
-      const now = performance.now();
-      const output = chunk.usage.completion_tokens;
-      const decodeS = (now - firstAt) / 1000;
-      answer.stats = {
-        promptTokens: chunk.usage.prompt_tokens, cachedTokens: chunk.usage.prompt_tokens_details?.cached_tokens ?? 0,
-        outputTokens: output, tokensPerSecond: output > 1 && decodeS > 0 ? (output - 1) / decodeS : 0,
-        firstTokenMs: firstAt > 0 ? firstAt - started : now - started, totalMs: now - started };
-    }
+    // In every event, so that an answer that is stopped has them too.
+    if (chunk.usage) answer.stats = statsOf(chunk.usage, started, firstAt);
   }
   cancelAnimationFrame(frame);
   if (stop.aborted) throw new DOMException('', 'AbortError');

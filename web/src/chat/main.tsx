@@ -83,14 +83,14 @@ function Conversation() {
   );
 }
 
-// The heads of code blocks are made by the Markdown renderer, without handlers of their own.
+// The buttons of code blocks are made by the Markdown renderer, without handlers of their own.
 function copyCode(event: MouseEvent): void {
-  const head = (event.target as Element).closest('.code-head');
-  const code = head?.nextElementSibling?.textContent;
-  if (!head || !code) return;
+  const button = (event.target as Element).closest('.copy-code');
+  const code = button?.closest('.code')?.querySelector('pre')?.textContent;
+  if (!button || !code) return;
   void navigator.clipboard.writeText(code).then(() => {
-    head.classList.add('copied');
-    setTimeout(() => head.classList.remove('copied'), 1500);
+    button.textContent = t('copied');
+    setTimeout(() => { button.textContent = t('copy_code'); }, 1500);
   });
 }
 

@@ -5,6 +5,7 @@
 import DOMPurify from 'dompurify';
 import { Marked, type Token, type Tokens } from 'marked';
 import { highlighted } from './highlight';
+import { t } from './texts';
 
 const escaped = (text: string): string =>
   text.replace(/[&<>"']/g, mark => `&#${mark.charCodeAt(0)};`);
@@ -18,13 +19,14 @@ marked.use({
     image: ({ href, text }: Tokens.Image) => `<a href="${escaped(href)}">${escaped(text || href)}</a>`,
     code: ({ text, lang }: Tokens.Code) => {
       const language = (lang ?? '').trim().split(/\s/)[0]!.slice(0, 30);
-      return `<div class="code"><div class="code-head"><span>${escaped(language)}</span></div>`
+      return `<div class="code"><div class="code-head"><span>${escaped(language)}</span>`
+        + `<button type="button" class="copy-code">${escaped(t('copy_code'))}</button></div>`
         + `<pre tabindex="0"><code>${highlighted(text, language) ?? escaped(text)}</code></pre></div>`;
     },
   },
 });
 
-const ALLOWED_TAGS = ['a', 'blockquote', 'br', 'code', 'del', 'div', 'em', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'hr', 'input', 'li', 'ol',
+const ALLOWED_TAGS = ['a', 'blockquote', 'br', 'button', 'code', 'del', 'div', 'em', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'hr', 'input', 'li', 'ol',
   'p', 'pre', 'span', 'strong', 'table', 'tbody', 'td', 'th', 'thead', 'tr', 'ul'];
 
 DOMPurify.addHook('afterSanitizeAttributes', node => {

@@ -4,6 +4,7 @@ import { Component } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { IconButton } from '../shared/controls';
 import { Icon } from '../shared/icons';
+import { language } from '../shared/language';
 import { type Live, live, regenerate, resend } from './generate';
 import { type Block, markdownBlocks, splitThinking } from './markdown';
 import type { Answer, AssistantMessage, Message, UserMessage } from './model';
@@ -20,11 +21,13 @@ class BlockView extends Component<{ block: Block }> {
   }
 }
 
-// `words` is read again whenever it changes; blocks that did not change keep their elements.
+// Blocks that did not change keep their elements; all are made anew in another language, whose word is on their buttons.
 function Markdown({ text }: { text: string }) {
-  const before = useRef<Block[]>([]);
-  before.current = markdownBlocks(text, before.current);
-  return <div class="markdown">{before.current.map((block, at) => <BlockView key={at} block={block} />)}</div>;
+  const before = useRef<{ language: string; blocks: Block[] }>({ language: '', blocks: [] });
+  const known = before.current.language === language.value ? before.current.blocks : [];
+  const blocks = markdownBlocks(text, known);
+  before.current = { language: language.value, blocks };
+  return <div class="markdown">{blocks.map((block, at) => <BlockView key={at} block={block} />)}</div>;
 }
 
 function AnswerText({ text }: { text: string }) {

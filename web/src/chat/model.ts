@@ -38,6 +38,12 @@ export interface AssistantMessage {
   shown: number;
 }
 
+// With an answer, shown, at the end. One attempt is there once, however often it is stored while it grows.
+export function withAnswer(message: AssistantMessage, answer: Answer): AssistantMessage {
+  const others = message.answers.filter(({ created }) => created !== answer.created);
+  return { ...message, answers: [...others, answer], shown: others.length };
+}
+
 export type Message = UserMessage | AssistantMessage;
 
 export const SAMPLING = {

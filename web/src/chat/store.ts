@@ -3,7 +3,7 @@ import { batch, computed, effect, signal } from '@preact/signals';
 import { ApiError, getJson, keyWanted } from '../shared/api';
 import { remember, remembered } from '../shared/browser_store';
 import { loadConversations, removeConversation, saveConversation } from './database';
-import { type AssistantMessage, cleanSettings, type Conversation, type Message, newConversation, type Settings } from './model';
+import { type Answer, type AssistantMessage, cleanSettings, type Conversation, type Message, newConversation, type Settings, withAnswer } from './model';
 import { t } from './texts';
 
 export const conversations = signal<Conversation[]>([]);
@@ -57,6 +57,36 @@ export function update(id: string, change: (conversation: Conversation) => Conve
 export function save(id: string): void {
   const conversation = conversations.value.find(known => known.id === id);
   if (conversation) saveConversation(conversation).catch(() => say(t('storage_failed')));
+}
+
+// An answer that had not ended when it was last heard of.
+export interface UnfinishedAnswer {
+  conversationId: string;
+  messageId: string;
+  answer: Answer;
+}
+
+// Where a page that goes leaves its unfinished answers for the next one in the same tab.
+export const UNFINISHED = 'unfinished';
+
+function withUnfinished(conversation: Conversation, { messageId, answer }: UnfinishedAnswer): Conversation {
+  return { ...conversation, messages: conversation.messages.map(message =>
+    (message.id === messageId && message.role === 'assistant' ? withAnswer(message, answer) : message)) };
+}
+
+// Stores an answer beside those of the conversation, which stays as it is on the page.
+export function saveUnfinished(entry: UnfinishedAnswer): void {
+  const conversation = conversations.value.find(({ id }) => id === entry.conversationId);
+  if (conversation) saveConversation(withUnfinished(conversation, entry)).catch(() => { /* said when all of it is saved */ });
+}
+
+function takeUnfinished(): void {
+  const left = JSON.parse(remembered(UNFINISHED) || '[]') as UnfinishedAnswer[];
+  remember(UNFINISHED, '', true);
+  for (const entry of left) {
+    update(entry.conversationId, conversation => withUnfinished(conversation, entry));
+    save(entry.conversationId);
+  }
 }
 
 export const touch = (conversation: Conversation): Conversation => ({ ...conversation, updated: Date.now() });
@@ -148,6 +178,7 @@ export async function loadModels(): Promise<void> {
 export async function start(): Promise<void> {
   try {
     conversations.value = await loadConversations();
+    takeUnfinished();
   } catch {
     say(t('storage_failed'));
   }
