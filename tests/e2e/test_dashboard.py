@@ -2,13 +2,18 @@
 
 import http.server
 import json
+import os
 import re
+import sys
 import threading
 import time
 
 import httpx
 
 import harness
+
+sys.path.append(str(harness.ROOT / "tools"))
+import measure_monitoring  # noqa: E402
 
 SECRET = "xylophone-marmalade"
 
@@ -175,3 +180,17 @@ def test_spans_reach_a_collector_in_the_trace_of_their_caller():
     assert attributes["gen_ai.operation.name"] == {"stringValue": "chat"}
     assert attributes["gen_ai.latency.e2e"]["doubleValue"] > 0
     assert SECRET not in json.dumps(collector.bodies)
+
+
+def test_watching_takes_less_than_a_hundredth_of_the_processors():
+    """Of processor time, not of the clock: what else runs on the machine does not count."""
+    with harness.Server("--simulate", "ttft=10ms,itl=60s", "--drain-timeout", "1", "--served-model-name", "m") as server:
+        body = {"model": "m", "prompt": "x", "max_tokens": 50, "ignore_eos": True}
+        for _ in range(16):
+            threading.Thread(target=lambda: httpx.post(f"{server.url}/v1/completions", timeout=60, json=body), daemon=True).start()
+        wait_for(lambda: get(server, "requests")["count"] == 16)
+        time.sleep(0.5)  # all have their first token: from now on the engine has nothing to do
+        with measure_monitoring.Watchers(server.port, dashboards=2, scrape_s=1):
+            time.sleep(1)
+            used = measure_monitoring.cores(server.process.pid, 4)
+        assert 0 < used < 0.01 * max(os.cpu_count(), 2), f"{1000 * used:.1f} ms/s"
