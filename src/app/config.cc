@@ -74,6 +74,32 @@ std::function<Result<void>(const std::string&)> list_setter(const std::string& n
   };
 }
 
+std::function<Result<void>(const std::string&)> url_setter(const std::string& name,
+                                                           std::string& target) {
+  return [name, &target](const std::string& text) -> Result<void> {
+    if (!text.starts_with("http://") && !text.starts_with("https://")) {
+      return invalid_argument(
+          fmt::format("{}: '{}' is not an http:// or https:// address", name, text));
+    }
+    target = text;
+    return {};
+  };
+}
+
+// Addresses between commas.
+Result<void> add_peers(std::vector<std::string>& peers, const std::string& text) {
+  constexpr size_t kMaxPeers = 64;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    std::string& peer = peers.emplace_back();
+    RETURN_IF_ERROR(url_setter("peers", peer)(text.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  if (peers.size() <= kMaxPeers) return {};
+  return invalid_argument(
+      fmt::format("peers: {} addresses are more than {}", peers.size(), kMaxPeers));
+}
+
 // Values that no request can match are mistakes.
 std::function<Result<void>(const std::string&)> origin_setter(std::vector<std::string>& target) {
   return [&target](const std::string& text) -> Result<void> {
@@ -368,15 +394,17 @@ std::vector<Flag> watching_flags(ServeOptions& o) {
       {"otlp-traces-endpoint", "URL", kServerGroup,
        "where spans of requests are sent by OTLP over HTTP, such as "
        "http://localhost:4318/v1/traces",
-       "none", false,
-       [&o](const std::string& text) -> Result<void> {
-         if (!text.starts_with("http://") && !text.starts_with("https://")) {
-           return invalid_argument(fmt::format(
-               "otlp-traces-endpoint: '{}' is not an http:// or https:// address", text));
-         }
-         o.otlp_traces_endpoint = text;
-         return {};
-       }},
+       "none", false, url_setter("otlp-traces-endpoint", o.otlp_traces_endpoint)},
+      {"peers", "URL,URL", kServerGroup,
+       "other Pagoda servers that the dashboard shows beside this one, such as "
+       "http://10.0.0.2:8000",
+       "none", true, [&o](const std::string& text) { return add_peers(o.replicas.peers, text); }},
+      {"peer-api-key", "KEY", kServerGroup, "API key that the peers want", "none", false,
+       filled_text_setter("peer-api-key", o.replicas.peer_api_key)},
+      {"ray-dashboard", "URL", kServerGroup,
+       "dashboard of a Ray cluster whose Serve replicas the dashboard shows, such as "
+       "http://127.0.0.1:8265",
+       "none", false, url_setter("ray-dashboard", o.replicas.ray_dashboard)},
   };
 }
 
@@ -518,7 +546,7 @@ StepLimits step_limits_of(const EngineOptions& options) {
 }
 
 std::vector<ShownSetting> show_settings(const std::vector<Flag>& flags, const GivenValues& values) {
-  constexpr std::array kSecrets = {"api-key", "admin-key", "ssl-keyfile-password"};
+  constexpr std::array kSecrets = {"api-key", "admin-key", "peer-api-key", "ssl-keyfile-password"};
   std::vector<ShownSetting> shown;
   for (const Flag& flag : flags) {
     ShownSetting setting{.group = flag.group,

@@ -84,6 +84,7 @@ ServerConfig server_config(const ServeOptions& options) {
   config.slo_tpot_s = options.engine.slo_tpot_s;
   config.shown_settings = options.shown_settings;
   config.otlp_traces_endpoint = options.otlp_traces_endpoint;
+  config.replicas = options.replicas;
   config.num_io_threads = options.num_io_threads;
   config.connections = options.connections;
   config.limits = options.limits;

@@ -16,6 +16,7 @@
 #include "server/http/connection_gate.h"
 #include "server/http/limits.h"
 #include "server/http/tls_files.h"
+#include "server/monitor/replica_watch.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -72,6 +73,7 @@ struct ServerConfig {
   double slo_ttft_s = 0;
   double slo_tpot_s = 0;
   std::string otlp_traces_endpoint = {};          // empty: no traces are sent
+  ReplicaSources replicas = {};                   // other servers in the dashboard's table
   std::vector<ShownSetting> shown_settings = {};  // in the order of their groups
   ConnectionLimits connections = {};
   HttpLimits limits = {};

@@ -110,6 +110,8 @@ ApiService::ApiService(const ServerConfig& config, MetricsRegistry& metrics,
       access_(config),
       metrics_(metrics),
       connections_(state),
+      replicas_(config.replicas.empty() ? nullptr
+                                        : std::make_unique<ReplicaWatch>(config.replicas)),
       monitor_({.counters = [this] { return server_counters(); },
                 .events = [this] { return dashboard_events(); }}),
       workers_(kMaxQueuedBodies) {

@@ -21,6 +21,7 @@
 #include "server/http/exchange.h"
 #include "server/monitor/dashboard.h"
 #include "server/monitor/monitor.h"
+#include "server/monitor/replica_watch.h"
 #include "server/monitor/request_board.h"
 #include "server/monitor/trace_export.h"
 #include "server/openai/job.h"
@@ -140,6 +141,7 @@ class ApiService : public HttpService {
   int32_t num_active_ = 0;                                // guarded by mutex_
 
   const std::shared_ptr<RequestBoard> board_ = std::make_shared<RequestBoard>();
+  const std::unique_ptr<ReplicaWatch> replicas_;  // null: this server is alone
   Monitor monitor_;  // its thread calls back into this object: stopped by stop_workers()
   WorkPool workers_;
 };

@@ -97,6 +97,11 @@ void ApiService::dashboard_replicas(const ExchangePtr& exchange) {
   Json body;
   monitor_.with_history(
       [&](const History* history) { body = dashboard::replicas(config_, now, history); });
+  if (replicas_ != nullptr) {
+    for (Json& row : replicas_->rows(real_clock().now())) {
+      body["replicas"].push_back(std::move(row));
+    }
+  }
   exchange->respond(fresh(body));
 }
 

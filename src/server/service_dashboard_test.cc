@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
@@ -54,6 +55,62 @@ TEST(DashboardRoutes, NeedTheKeyWhereThereIsOneAndShowNoText) {
     EXPECT_THAT(reply.body, Not(HasSubstr("sesame"))) << path;
   }
   EXPECT_EQ(client.get("/dashboard/api/events").status, 401);
+}
+
+// The rows of a server's table once `done` says so; the last ones when it never does.
+template <typename Done>
+Json rows_when(HttpClient& client, Done done) {
+  Json rows;
+  for (int i = 0; i < 200; ++i) {
+    rows = client.get("/dashboard/api/replicas").json()["replicas"];
+    if (done(rows)) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return rows;
+}
+
+TEST(DashboardRoutes, ShowOtherServersBesideThisOne) {
+  ScriptRunner peer_runner;
+  ServerConfig peer_config;
+  peer_config.api_keys = {"sesame"};
+  TestServer peer(peer_runner, peer_config);
+  ScriptRunner runner;
+  ServerConfig config;
+  config.replicas = {.peers = {peer.server->url() + "/", "http://127.0.0.1:1"},
+                     .peer_api_key = "sesame"};
+  TestServer test(runner, config);
+  HttpClient client = test.client();
+  const Json rows = rows_when(client, [](const Json& seen) {
+    return seen.size() == 3 && seen[1]["state"] == "RUNNING" && seen[2]["error"] != "not asked yet";
+  });
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(rows[0]["id"], "self");
+  EXPECT_EQ("http://" + rows[1]["address"].get<std::string>(), peer.server->url());
+  EXPECT_EQ(rows[1]["state"], "RUNNING");
+  EXPECT_EQ(rows[1]["running"], 0);
+  EXPECT_TRUE(rows[1]["error"].is_null());
+  EXPECT_LT(rows[1]["last_seen_s"].get<double>(), 60);
+  EXPECT_EQ(rows[2]["address"], "127.0.0.1:1");
+  EXPECT_EQ(rows[2]["state"], "UNHEALTHY");
+  EXPECT_TRUE(rows[2]["running"].is_null());
+  EXPECT_FALSE(rows[2]["error"].get<std::string>().empty());
+}
+
+TEST(DashboardRoutes, KeepTheNumbersOfAServerThatIsGoneAndSaySo) {
+  ScriptRunner runner;
+  auto peer = std::make_unique<TestServer>(runner);
+  ScriptRunner other_runner;
+  ServerConfig config;
+  config.replicas.peers = {peer->server->url()};
+  TestServer test(other_runner, config);
+  HttpClient client = test.client();
+  rows_when(client, [](const Json& seen) { return seen[1]["state"] == "RUNNING"; });
+  peer.reset();
+  const Json rows =
+      rows_when(client, [](const Json& seen) { return seen[1]["state"] == "UNHEALTHY"; });
+  EXPECT_EQ(rows[1]["state"], "UNHEALTHY");
+  EXPECT_EQ(rows[1]["running"], 0);
+  EXPECT_FALSE(rows[1]["error"].is_null());
 }
 
 TEST(DashboardRoutes, RefuseWhatTheyCannotAnswer) {

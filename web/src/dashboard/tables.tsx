@@ -215,12 +215,21 @@ export function Replicas() {
       <h2 id="replicas">{t('replicas')}</h2>
       <div class="table" tabindex={0} role="group" aria-labelledby="replicas">
         <table>
-          <thead><tr><th>{t('address')}</th><th>{t('state')}</th><th class="n">{t('running')}</th><th class="n">{t('waiting')}</th>
-            <th class="n">{t('rate')}</th><th class="n">{t('kv')}</th><th class="n">{t('uptime')}</th></tr></thead>
+          <thead><tr><th>{t('address')}</th><th>{t('state')}</th><th>{t('model')}</th><th class="n">{t('running')}</th><th class="n">{t('waiting')}</th>
+            <th class="n">{t('rate')}</th><th class="n">{t('ttft_p99')}</th><th class="n">{t('kv')}</th><th class="n">{t('hits')}</th>
+            <th class="n">{t('pid')}</th><th class="n">{t('uptime')}</th><th class="n">{t('seen')}</th></tr></thead>
           <tbody>
             {(got.value?.replicas ?? []).map(row => (
-              <tr key={row.id}><td>{row.address}</td><td>{row.state}</td><td class="n">{number(row.running)}</td><td class="n">{number(row.waiting)}</td>
-                <td class="n">{number(row.generation_tokens_per_s)}</td><td class="n">{share(row.kv_usage)}</td><td class="n">{seconds(row.uptime_s)}</td></tr>
+              <tr key={row.id}>
+                <td title={row.id}>{row.address}</td>
+                <td><span class={`server-state ${row.state}`}>{row.state}</span>{row.error && <span class="why"> {row.error}</span>}</td>
+                <td>{row.model ?? ''}</td>
+                <td class="n">{number(row.running)}</td><td class="n">{number(row.waiting)}</td>
+                <td class="n">{number(row.generation_tokens_per_s)}</td><td class="n">{seconds(row.ttft_p99_s)}</td>
+                <td class="n">{share(row.kv_usage)}</td><td class="n">{share(row.prefix_hit_rate)}</td>
+                <td class="n">{row.pid ?? '–'}</td><td class="n">{seconds(row.uptime_s)}</td>
+                <td class="n">{row.id === 'self' ? t('this') : row.last_seen_s === null ? '–' : t('ago', { time: seconds(row.last_seen_s) })}</td>
+              </tr>
             ))}
           </tbody>
         </table>
