@@ -46,7 +46,7 @@ function(pagoda_embed_pages target)
   elseif(have_packages)
     file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${web}/src/*)
     list(INSERT embed 1 -DBUNDLE=${out}/bundle)
-    add_custom_command(OUTPUT ${generated} COMMAND ${NODE} ${web}/build.mjs ${out}/bundle COMMAND ${embed}
+    add_custom_command(OUTPUT ${generated} COMMAND ${NODE} ${web}/build.mjs ${out}/bundle --cache ${CMAKE_SOURCE_DIR}/build/pages COMMAND ${embed}
                        DEPENDS ${sources} ${web}/build.mjs ${web}/package-lock.json ${web}/embed.cmake
                        COMMENT "Bundling the pages" VERBATIM)
   else()
