@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import re
+import socket
 import sys
 import threading
 import time
@@ -194,3 +195,37 @@ def test_watching_takes_less_than_a_hundredth_of_the_processors():
             time.sleep(1)
             used = measure_monitoring.cores(server.process.pid, 4)
         assert 0 < used < 0.01 * max(os.cpu_count(), 2), f"{1000 * used:.1f} ms/s"
+
+
+class FakeRay(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        replicas = [{"replica_id": "r1", "state": "RUNNING", "pid": 5, "node_ip": "10.0.0.7", "start_time_s": 1.0},
+                    {"replica_id": "r2", "state": "STARTING", "pid": None, "node_ip": None}]
+        body = json.dumps({"applications": {"llm": {"deployments": {"Pagoda": {"replicas": replicas}}}}}).encode()
+        self.send_response(200 if self.path == "/api/serve/applications/" else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_rays_replicas_are_listed_and_a_peer_that_never_answers_holds_nobody_up():
+    ray = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FakeRay)
+    threading.Thread(target=ray.serve_forever, daemon=True).start()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        flags = ("--ray-dashboard", f"http://127.0.0.1:{ray.server_port}", "--peers", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with harness.Server(*flags) as server:
+            def asked():
+                rows = get(server, "replicas")["replicas"]
+                return rows if "not asked yet" not in [row["error"] for row in rows] else None
+            assert get(server, "replicas")["replicas"][1]["error"] == "not asked yet"
+            own, peer, first, second = wait_for(asked)
+            assert own["id"] == "self" and own["state"] == "RUNNING"
+            assert peer["state"] == "UNHEALTHY" and "imeout" in peer["error"]
+            assert (first["id"], first["state"], first["address"], first["pid"]) == ("llm/r1", "RUNNING", "10.0.0.7", 5)
+            assert first["error"] is None and first["last_seen_s"] < 60
+            assert second["state"] == "STARTING"
+    ray.shutdown()
+    ray.server_close()

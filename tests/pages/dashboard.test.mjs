@@ -41,6 +41,16 @@ test('the dashboard shows requests in flight, and its numbers are those of /metr
   await close();
 });
 
+test('the dashboard shows other servers beside its own, and says which is away', async () => {
+  const server = await serve('--peers', `${paced.url},http://127.0.0.1:1`);
+  const { page, close } = await open(browser, `${server.url}/dashboard`);
+  const states = () => page.locator('[aria-labelledby="replicas"] .server-state').allInnerTexts();
+  await until(async () => (await states()).join() === 'RUNNING,RUNNING,UNHEALTHY', 'three servers', 10000);
+  await page.locator('tr', { hasText: '127.0.0.1:1' }).locator('.why').last().waitFor();
+  server.stop();
+  await close();
+});
+
 // Counts what a page does to its table of requests, and how long it takes, from now on.
 function watchTable() {
   const seen = { rows: 0, texts: 0, attributes: 0, longTaskMs: 0, longestTaskMs: 0, frames: 0, longestGapMs: 0 };
