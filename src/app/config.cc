@@ -74,16 +74,29 @@ std::function<Result<void>(const std::string&)> list_setter(const std::string& n
   };
 }
 
+Result<void> check_url(const std::string& name, const std::string& text) {
+  if (text.starts_with("http://") || text.starts_with("https://")) return {};
+  return invalid_argument(
+      fmt::format("{}: '{}' is not an http:// or https:// address", name, text));
+}
+
 std::function<Result<void>(const std::string&)> url_setter(const std::string& name,
                                                            std::string& target) {
   return [name, &target](const std::string& text) -> Result<void> {
-    if (!text.starts_with("http://") && !text.starts_with("https://")) {
-      return invalid_argument(
-          fmt::format("{}: '{}' is not an http:// or https:// address", name, text));
-    }
+    RETURN_IF_ERROR(check_url(name, text));
     target = text;
     return {};
   };
+}
+
+// Of a server that the dashboard shows, its address too.
+Result<void> set_shown_url(const std::string& name, std::string& target, const std::string& text) {
+  RETURN_IF_ERROR(check_url(name, text));
+  if (text.find('@') != std::string::npos) {
+    return invalid_argument(name + ": the address must have no user and password");
+  }
+  target = text;
+  return {};
 }
 
 // Addresses between commas.
@@ -92,7 +105,7 @@ Result<void> add_peers(std::vector<std::string>& peers, const std::string& text)
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find(',', begin), text.size());
     std::string& peer = peers.emplace_back();
-    RETURN_IF_ERROR(url_setter("peers", peer)(text.substr(begin, end - begin)));
+    RETURN_IF_ERROR(set_shown_url("peers", peer, text.substr(begin, end - begin)));
     begin = end + 1;
   }
   if (peers.size() <= kMaxPeers) return {};
@@ -404,7 +417,10 @@ std::vector<Flag> watching_flags(ServeOptions& o) {
       {"ray-dashboard", "URL", kServerGroup,
        "dashboard of a Ray cluster whose Serve replicas the dashboard shows, such as "
        "http://127.0.0.1:8265",
-       "none", false, url_setter("ray-dashboard", o.replicas.ray_dashboard)},
+       "none", false,
+       [&o](const std::string& text) {
+         return set_shown_url("ray-dashboard", o.replicas.ray_dashboard, text);
+       }},
   };
 }
 

@@ -143,6 +143,29 @@ TEST(Config, ObjectivesAreTimesByName) {
   }
 }
 
+TEST(Config, PeersAreAddressesBetweenCommasWithoutPasswords) {
+  ServeOptions options;
+  ASSERT_TRUE(apply_settings(serve_flags(options),
+                             {{"peers", {"http://a:1,https://b", "http://c"}},
+                              {"ray-dashboard", {"http://d:8265"}}},
+                             "")
+                  .ok());
+  EXPECT_EQ(options.replicas.peers,
+            (std::vector<std::string>{"http://a:1", "https://b", "http://c"}));
+  EXPECT_EQ(options.replicas.ray_dashboard, "http://d:8265");
+  for (const char* bad : {"", ",", "a:1", "http://a,", "http://user:secret@a", "ftp://a"}) {
+    ServeOptions refused;
+    EXPECT_FALSE(apply_settings(serve_flags(refused), {{"peers", {bad}}}, "").ok()) << bad;
+  }
+  for (const char* bad : {"", "a:1", "http://user:secret@a"}) {
+    ServeOptions refused;
+    EXPECT_FALSE(apply_settings(serve_flags(refused), {{"ray-dashboard", {bad}}}, "").ok()) << bad;
+  }
+  std::string many = "http://a";
+  for (int i = 0; i < 64; ++i) many += ",http://a";
+  EXPECT_FALSE(apply_settings(serve_flags(options), {{"peers", {many}}}, "").ok());
+}
+
 TEST(Config, OperatorsSeeWhatWasGivenAndNoSecret) {
   ServeOptions options;
   const std::vector<Flag> flags = serve_flags(options);

@@ -76,8 +76,8 @@ TEST(DashboardRoutes, ShowOtherServersBesideThisOne) {
   TestServer peer(peer_runner, peer_config);
   ScriptRunner runner;
   ServerConfig config;
-  config.replicas = {.peers = {peer.server->url() + "/", "http://127.0.0.1:1"},
-                     .peer_api_key = "sesame"};
+  config.replicas.peers = {peer.server->url() + "/", "http://127.0.0.1:1"};
+  config.replicas.peer_api_key = "sesame";
   TestServer test(runner, config);
   HttpClient client = test.client();
   const Json rows = rows_when(client, [](const Json& seen) {

@@ -26,6 +26,7 @@ constexpr int kPollMs = 100;
 constexpr size_t kMaxBody = size_t{4} << 20;
 constexpr size_t kMaxText = 200;
 constexpr size_t kMaxRayRows = 500;
+constexpr const char* kNotAsked = "not asked yet";
 
 constexpr std::array kStates{"STARTING", "UPDATING", "RECOVERING",
                              "RUNNING",  "STOPPING", "UNHEALTHY"};
@@ -150,8 +151,7 @@ class Fetch {
 std::string host_of(const std::string& url) {
   std::string host = url.substr(std::min(url.find("://") + 3, url.size()));
   while (host.ends_with('/')) host.pop_back();
-  // What stands before an @ may be a password.
-  return host.substr(host.find('@') == std::string::npos ? 0 : host.find('@') + 1);
+  return host;
 }
 
 std::string joined(std::string url, std::string_view path) {
@@ -200,7 +200,7 @@ struct ReplicaWatch::Impl {
     bool is_ray = false;
     std::vector<Json> rows = {};
     std::optional<TimePoint> seen = {};
-    std::string error = "not asked yet";
+    std::string error = kNotAsked;
   };
 
   explicit Impl(ReplicaSources from) {
@@ -308,7 +308,7 @@ std::vector<Json> ReplicaWatch::rows(TimePoint now) {
       for (Json& row : rows) {
         if (source.seen) row["last_seen_s"] = std::max(0.0, seconds_between(*source.seen, now));
         if (source.error.empty()) continue;
-        row["state"] = "UNHEALTHY";
+        row["state"] = source.error == kNotAsked ? Json() : Json("UNHEALTHY");
         row["error"] = source.error;
       }
       std::ranges::move(rows, std::back_inserter(all));

@@ -25,7 +25,7 @@ export interface Lengths { t: number[]; prompt_tokens: Heat; output_tokens: Heat
 export interface Heat { upper_bounds: number[]; counts: number[][] }
 export interface Config { can_cancel: boolean; groups: { name: string; settings: { name: string; value: string | boolean | null; help: string; changed: boolean }[] }[] }
 export interface LogLine { seq: number; time: number; level: string; text: string }
-export interface Replica { id: string; state: string; address: string; model: string | null; version: string | null; uptime_s: number | null; running: number | null;
+export interface Replica { id: string; state: string | null; address: string; model: string | null; version: string | null; uptime_s: number | null; running: number | null;
   waiting: number | null; generation_tokens_per_s: number | null; ttft_p99_s: number | null; kv_usage: number | null; prefix_hit_rate: number | null;
   pid: number | null; last_seen_s: number | null; error: string | null }
 

@@ -222,7 +222,7 @@ export function Replicas() {
             {(got.value?.replicas ?? []).map(row => (
               <tr key={row.id}>
                 <td title={row.id}>{row.address}</td>
-                <td><span class={`server-state ${row.state}`}>{row.state}</span>{row.error && <span class="why"> {row.error}</span>}</td>
+                <td><span class={`server-state ${row.state ?? ''}`}>{row.state ?? '…'}</span>{row.state !== null && row.error && <span class="why"> {row.error}</span>}</td>
                 <td>{row.model ?? ''}</td>
                 <td class="n">{number(row.running)}</td><td class="n">{number(row.waiting)}</td>
                 <td class="n">{number(row.generation_tokens_per_s)}</td><td class="n">{seconds(row.ttft_p99_s)}</td>
