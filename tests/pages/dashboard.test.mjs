@@ -46,9 +46,9 @@ test('the dashboard shows other servers beside its own, and says which is away',
   const { page, close } = await open(browser, `${server.url}/dashboard`);
   const states = () => page.locator('[aria-labelledby="replicas"] .server-state').allInnerTexts();
   await until(async () => (await states()).join() === 'RUNNING,RUNNING,UNHEALTHY', 'three servers', 10000);
-  await page.locator('tr', { hasText: '127.0.0.1:1' }).locator('.why').last().waitFor();
-  server.stop();
+  assert.equal(await page.locator('[aria-labelledby="replicas"] .why').count(), 1);
   await close();
+  server.stop();
 });
 
 // Counts what a page does to its table of requests, and how long it takes, from now on.
@@ -129,11 +129,11 @@ test('two hours of charts leave the page as large as ten minutes do', async t =>
   await page.clock.install({ time: fake.now * 1000 });
   await page.goto(`${fake.url}/dashboard`);
   await until(() => fake.numWatchers === 1, 'the page does not watch');
-  // What is due in a minute is done once, for every minute.
+  // What is due in five minutes is done once for all of them.
   const minutes = async count => {
-    for (let i = 0; i < count; ++i) {
-      fake.pass(60);
-      await page.clock.fastForward(60_000);
+    for (let i = 0; i < count; i += 5) {
+      fake.pass(300);
+      await page.clock.fastForward(300_000);
       await page.waitForFunction(count => document.querySelector('.tile b')?.textContent === String(count), fake.running);
     }
   };
