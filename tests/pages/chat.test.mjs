@@ -120,7 +120,7 @@ for (const [name, leave] of [
     const gone = leave(page);
     // A page that has crashed answers nothing any more, so another one looks.
     if (name === 'a reload') await gone;
-    else await Promise.race([gone, wait(3000)]);
+    else await Promise.race([gone, wait(500)]);
     const reader = name === 'a reload' ? page : await context.newPage();
     if (reader !== page) {
       await reader.goto(paced.url);

@@ -90,7 +90,7 @@ test('200 requests in flight are listed, and only what changes of them is drawn 
   const computed = async () => (await session.send('Performance.getMetrics')).metrics.find(({ name }) => name === 'TaskDuration').value;
   await page.evaluate(watchTable);
   const [from, began] = [await computed(), Date.now()];
-  await wait(6000);
+  await wait(4000);
   const seconds = (Date.now() - began) / 1000;
   const busy = (await computed() - from) / seconds;
   const seen = await page.evaluate(() => window.seen);

@@ -29,15 +29,16 @@ export class FakeDashboard {
   // Differs from second to second, and is what the first tile shows.
   get running() { return this.now % 997; }
 
-  // Lets seconds pass, each with its events.
+  // Lets seconds pass: a point of the charts for each, and for the last what the tiles show.
   pass(seconds) {
+    let events = '';
     for (let i = 0; i < seconds; ++i) {
       ++this.now;
       const series = Object.fromEntries(SERIES.map((name, at) => [name, (this.now * (at + 1)) % 101 / 7]));
-      const events = `event: summary\ndata: ${JSON.stringify(this.#summary())}\n\n`
-        + `event: sample\ndata: ${JSON.stringify({ t: this.now, series, ends_per_s: {} })}\n\n`;
-      for (const watcher of this.#watchers) watcher.write(events);
+      events += `event: sample\ndata: ${JSON.stringify({ t: this.now, series, ends_per_s: {} })}\n\n`;
     }
+    events += `event: summary\ndata: ${JSON.stringify(this.#summary())}\n\n`;
+    for (const watcher of this.#watchers) watcher.write(events);
   }
 
   #summary() {
