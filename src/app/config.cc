@@ -414,6 +414,10 @@ std::vector<Flag> watching_flags(ServeOptions& o) {
        "none", true, [&o](const std::string& text) { return add_peers(o.replicas.peers, text); }},
       {"peer-api-key", "KEY", kServerGroup, "API key that the peers want", "none", false,
        filled_text_setter("peer-api-key", o.replicas.peer_api_key)},
+      {"neuron-monitor", "FILE", kServerGroup,
+       "AWS's neuron-monitor, whose reports /metrics shows; off: none",
+       "the one in PATH or /opt/aws/neuron/bin, if there is one", false,
+       filled_text_setter("neuron-monitor", o.neuron_monitor)},
       {"ray-dashboard", "URL", kServerGroup,
        "dashboard of a Ray cluster whose Serve replicas the dashboard shows, such as "
        "http://127.0.0.1:8265",

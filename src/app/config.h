@@ -88,6 +88,7 @@ struct ServeOptions {
   std::string log_level;  // empty: PAGODA_LOG, else info
   std::string log_format = "text";
   std::string otlp_traces_endpoint;          // empty: no traces
+  std::string neuron_monitor;                // program; empty: the one that is there; "off": none
   ReplicaSources replicas;                   // other servers that the dashboard shows
   std::vector<ShownSetting> shown_settings;  // all of serve's, as given or by default
 };

@@ -22,6 +22,7 @@
 #include "base/metrics.h"
 #include "server/access.h"
 #include "server/http/listener.h"
+#include "server/monitor/neuron_monitor.h"
 #include "server/server.h"
 
 namespace pagoda {
@@ -85,6 +86,9 @@ ServerConfig server_config(const ServeOptions& options) {
   config.shown_settings = options.shown_settings;
   config.otlp_traces_endpoint = options.otlp_traces_endpoint;
   config.replicas = options.replicas;
+  config.neuron_monitor =
+      options.neuron_monitor.empty() ? find_neuron_monitor() : options.neuron_monitor;
+  if (options.neuron_monitor == "off") config.neuron_monitor.clear();
   config.num_io_threads = options.num_io_threads;
   config.connections = options.connections;
   config.limits = options.limits;

@@ -73,6 +73,7 @@ struct ServerConfig {
   double slo_ttft_s = 0;
   double slo_tpot_s = 0;
   std::string otlp_traces_endpoint = {};          // empty: no traces are sent
+  std::string neuron_monitor = {};                // program for /metrics; empty: none
   ReplicaSources replicas = {};                   // other servers in the dashboard's table
   std::vector<ShownSetting> shown_settings = {};  // in the order of their groups
   ConnectionLimits connections = {};

@@ -112,6 +112,9 @@ ApiService::ApiService(const ServerConfig& config, MetricsRegistry& metrics,
       connections_(state),
       replicas_(config.replicas.empty() ? nullptr
                                         : std::make_unique<ReplicaWatch>(config.replicas)),
+      neuron_(config.neuron_monitor.empty()
+                  ? nullptr
+                  : std::make_unique<NeuronMonitor>(config.neuron_monitor, metrics)),
       monitor_({.counters = [this] { return server_counters(); },
                 .events = [this] { return dashboard_events(); }}),
       workers_(kMaxQueuedBodies) {

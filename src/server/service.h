@@ -21,6 +21,7 @@
 #include "server/http/exchange.h"
 #include "server/monitor/dashboard.h"
 #include "server/monitor/monitor.h"
+#include "server/monitor/neuron_monitor.h"
 #include "server/monitor/replica_watch.h"
 #include "server/monitor/request_board.h"
 #include "server/monitor/trace_export.h"
@@ -142,6 +143,7 @@ class ApiService : public HttpService {
 
   const std::shared_ptr<RequestBoard> board_ = std::make_shared<RequestBoard>();
   const std::unique_ptr<ReplicaWatch> replicas_;  // null: this server is alone
+  const std::unique_ptr<NeuronMonitor> neuron_;   // null: no such accelerators
   Monitor monitor_;  // its thread calls back into this object: stopped by stop_workers()
   WorkPool workers_;
 };
