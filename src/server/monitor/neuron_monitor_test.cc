@@ -88,12 +88,11 @@ TEST(NeuronMonitor, HostileReportsGiveErrorsOrLittle) {
     EXPECT_TRUE(samples->empty()) << line;
   }
   std::string many = R"({"neuron_runtime_data": [{"report": {"neuroncore_counters": )"
-                     R"({"neuroncores_in_use": {"x": {}})";
+                     R"({"neuroncores_in_use": {"x": {})";
   for (int i = 0; i < 10000; ++i) {
     many += ", \"" + std::to_string(i) + R"(": {"neuroncore_utilization": 1})";
   }
   many += "}}}}]}";
-  many.replace(many.find(R"("x": {}})"), 9, R"("x": {})");
   const auto samples = neuron_samples(many);
   ASSERT_TRUE(samples.ok()) << samples.error().message;
   EXPECT_EQ(samples->size(), kMaxNeuronSamples);
