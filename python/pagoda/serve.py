@@ -16,6 +16,7 @@ import secrets
 import time
 from typing import Any, Dict, Mapping, Optional
 
+import ray
 from ray import serve
 from ray.serve.config import AutoscalingConfig
 
@@ -219,6 +220,10 @@ def _scaling(options: Mapping[str, Any]) -> Dict[str, Any]:
         "metrics_interval_s": 2,
     }
     if options["autoscaling"] == "engine":
+        # Fields that a release does not have are dropped by it in silence.
+        if "policy" not in (getattr(AutoscalingConfig, "model_fields", None) or AutoscalingConfig.__fields__):
+            raise ValueError(f"autoscaling: Ray {ray.__version__} takes no policy of its applications; "
+                             "engine needs a newer one")
         config["policy"] = {"policy_function": "pagoda._scaling:engine_policy"}
     elif options["autoscaling"] != "requests":
         raise ValueError(f"autoscaling: must be requests or engine, not {options['autoscaling']!r}")
@@ -231,9 +236,12 @@ def _routing(options: Mapping[str, Any]) -> Dict[str, Any]:
     classes = {"session": "ray.serve.experimental.consistent_hash_router:ConsistentHashRouter"}
     if options["affinity"] not in classes:
         raise ValueError(f"affinity: must be none or session, not {options['affinity']!r}")
-    from ray.serve.config import RequestRouterConfig
+    try:
+        from ray.serve.config import RequestRouterConfig
 
-    return {"request_router_config": RequestRouterConfig(request_router_class=classes[options["affinity"]])}
+        return {"request_router_config": RequestRouterConfig(request_router_class=classes[options["affinity"]])}
+    except ImportError as error:
+        raise ValueError(f"affinity: Ray {ray.__version__} has no router for {options['affinity']}s: {error}") from error
 
 
 def build_app(args: Dict[str, Any]) -> Any:
