@@ -34,6 +34,7 @@ class Supervisor:
         self._stopping = False
         self._restarts: Deque[float] = collections.deque(maxlen=_MAX_RESTARTS + 1)
         self.failure: Optional[str] = None  # why it is not started again
+        self.exchanging = False  # an engine drains, or the one that takes its place loads
 
     @property
     def socket(self) -> Optional[str]:
@@ -54,17 +55,20 @@ class Supervisor:
             wanted = {"drain-timeout": int(self._drain_timeout), **normalized(settings)}
             if self._engine is not None and wanted == self._settings:
                 return
+            self.exchanging = True
             self._socket = None
-            if self._engine is not None:
-                old, self._engine = self._engine, None
-                old.stop(self._drain_timeout + 5)
-            self._settings = wanted
-            self.failure = None
             try:
+                if self._engine is not None:
+                    old, self._engine = self._engine, None
+                    old.stop(self._drain_timeout + 5)
+                self._settings = wanted
+                self.failure = None
                 self._start()
             except Exception as error:
                 self.failure = str(error)  # so that nobody waits for an engine that will not come
                 raise
+            finally:
+                self.exchanging = False
 
     def _start(self) -> None:
         engine = self._make_engine(self._settings, on_line=lambda line: self._logger.info("engine: %s", line))

@@ -57,7 +57,8 @@ class PagodaReplica:
     """One replica: an engine, and the relay in front of it.
 
     settings:         of the engine; those of user_config stand above them
-    hold_timeout:     seconds that a request waits for an engine that is being started again
+    hold_timeout:     seconds that a request waits for an engine that is being started again; an exchange of
+                      engines has the limits of its drain and of its start, and is waited for
     stall_timeout:    seconds without a step, while requests run, after which the engine counts as hung
     """
 
@@ -95,7 +96,10 @@ class PagodaReplica:
                 except EngineLost:
                     self._doubt(path)
                     raise
-            if time.monotonic() > deadline or self._supervisor.failure is not None:
+            if self._supervisor.exchanging:
+                # Answers of any length may drain first. Serve sends new requests elsewhere, but for those on their way.
+                deadline = time.monotonic() + self._hold_timeout
+            elif time.monotonic() > deadline or self._supervisor.failure is not None:
                 return await send_unavailable(send, "the engine is being started")
             await asyncio.sleep(0.02)
 

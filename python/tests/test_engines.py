@@ -147,6 +147,20 @@ def test_a_stop_does_not_wait_for_a_model_that_is_loading():
     assert time.monotonic() - began < 2
 
 
+def test_an_exchange_is_known_as_one_until_the_next_engine_is_loaded():
+    supervisor, factory = supervised(ready)
+    supervisor.apply({"model": "a"})
+    assert not supervisor.exchanging
+    applying = threading.Thread(target=supervisor.apply, args=({"model": "b"},))
+    applying.start()
+    wait_for(lambda: len(factory.made) == 2)
+    assert supervisor.exchanging and supervisor.socket is None
+    factory.made[1].loaded.set()
+    applying.join()
+    assert not supervisor.exchanging and supervisor.socket == "socket"
+    supervisor.stop()
+
+
 def test_an_exchange_that_fails_is_known_as_a_failure_until_one_succeeds():
     supervisor, _ = supervised(ready, refuses, ready)
     supervisor.apply({"model": "a"})

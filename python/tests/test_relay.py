@@ -134,6 +134,35 @@ def test_a_replica_that_has_lost_a_reply_asks_the_next_engine(tmp_path):
     assert statuses == [503, 200] and len(received) == 1
 
 
+@pytest.mark.filterwarnings("ignore:coroutine 'PagodaReplica.__del__'")  # which Serve awaits
+def test_a_request_outwaits_an_exchange_of_engines_that_takes_longer_than_the_hold(tmp_path):
+    replicas = pytest.importorskip("pagoda.serve", reason="needs Ray")
+    replica = replicas.PagodaReplica({}, 60, 0, 0.1, 60)
+    path = str(tmp_path / "socket")
+    statuses = []
+
+    async def send(message):
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    async def ask():
+        await replica.handle(scope((b"content-length", b"0")), receiver(b""), send)
+
+    async def main():
+        replica._supervisor.exchanging = True
+        asking = asyncio.ensure_future(ask())
+        await asyncio.sleep(0.4)
+        server = await serve_once(path, OK, [])
+        replica._supervisor._socket = path
+        replica._supervisor.exchanging = False
+        await asking
+        server.close()
+        replica._supervisor._socket = None
+        await ask()
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+    assert statuses == [200, 503]
+
+
 def test_files_of_an_application_are_found_from_any_folder(tmp_path, monkeypatch):
     replicas = pytest.importorskip("pagoda.serve", reason="needs Ray")
     monkeypatch.chdir(tmp_path)
