@@ -431,7 +431,7 @@ std::vector<Flag> watching_flags(ServeOptions& o) {
 std::vector<Flag> access_flags(ServeOptions& o) {
   return {
       {"served-model-name", "NAME", kServerGroup,
-       "name in the API; several give aliases, the first is the one shown", "the folder's name",
+       "name in the API; given again, another one: the first is the one shown", "the folder's name",
        true, list_setter("served-model-name", o.served_model_names)},
       {"any-model", "", kServerGroup, "answer whatever model name a request asks for", "", false,
        switch_setter("any-model", o.any_model)},

@@ -140,6 +140,7 @@ void print_ready(const ServeOptions& options, const Server& server, const Served
   print_line(fmt::format("  API     {}/v1   (model: {})", server.url(), name));
   print_line(fmt::format("  health  {0}/health   metrics  {0}/metrics", server.url()));
   if (!options.uds.empty()) return;
+  print_line(fmt::format("  chat    {0}/         board    {0}/dashboard", server.url()));
   print_line(fmt::format(
       "try:\n  curl {}{}/v1/chat/completions -H 'Content-Type: application/json' {}-d \\\n"
       "    '{{\"model\": \"{}\", \"messages\": [{{\"role\": \"user\", \"content\": \"What is the "

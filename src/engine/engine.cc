@@ -426,7 +426,11 @@ void Engine::count_gaps(TimePoint now) {
 
 void Engine::add_token(RequestState& state, SequenceNews news, TimePoint now) {
   RequestState::Choice& choice = state.choices[static_cast<size_t>(news.choice_index)];
-  if (state.num_output_tokens == 0) state.times.first_token = now;
+  if (state.num_output_tokens == 0) {
+    state.times.first_token = now;
+    // At once, as in vLLM: a long answer would hide for its whole time what its reader waited for.
+    metrics_.time_to_first_token.observe(seconds_between(state.times.arrival, now));
+  }
   if (news.choice_index == 0) state.num_cached_tokens = news.num_cached_prompt_tokens;
   // What comes in one step counts once, as in vLLM: gaps of zero would hide what a client waits
   // for.
@@ -519,7 +523,6 @@ void Engine::observe_finished(const RequestState& state, RequestEnd end) const {
   const double ttft_s = seconds_between(times.arrival, times.first_token);
   const double decode_s = seconds_between(times.first_token, times.finished);
   metrics_.request_prefill_kv_computed_tokens.observe(num_prompt_tokens - state.num_cached_tokens);
-  metrics_.time_to_first_token.observe(ttft_s);
   metrics_.request_prefill_time.observe(seconds_between(times.first_scheduled, times.first_token));
   metrics_.request_decode_time.observe(decode_s);
   const double tpot_s = longest > 1 ? decode_s / (longest - 1) : 0.0;

@@ -135,6 +135,28 @@ for (const [name, leave] of [
   });
 }
 
+test('a chat that one tab is answering cannot be written to in another, which shows the answer once it has ended', async () => {
+  const { page, context, close } = await open(browser, paced.url);
+  await ask(page, 'Go on and on.');
+  await until(async () => await answers(page).count() > 0 && (await answers(page).innerText()).length > 40, 'no answer');
+  const other = await context.newPage();
+  await other.goto(paced.url);
+  await other.getByRole('navigation').getByText('Go on and on.').click();
+  const field = other.getByRole('textbox', { name: 'Message' });
+  await other.getByPlaceholder('Being answered in another tab').waitFor();
+  await field.fill('From here.');
+  await field.press('Enter');
+  assert.equal(await field.inputValue(), 'From here.');
+  assert.equal(await numRunning(paced), 1);
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await page.getByText('Stopped.').waitFor();
+  const whole = await answers(page).innerText();
+  await other.getByText('Stopped.').waitFor();
+  assert.equal(await answers(other).innerText(), whole);
+  await other.locator('button.send:enabled').waitFor();
+  await close();
+});
+
 test('a question that is edited replaces what came after it', async () => {
   const { page, close } = await open(browser, demo.url);
   const sent = [];

@@ -1,7 +1,7 @@
 // The parts of a completion request that chat and completions share.
 #include "server/openai/job.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <openssl/rand.h>
 
 #include <algorithm>
@@ -275,7 +275,7 @@ Result<std::string> Deployment::resolve_model(Fields& fields) const {
   if (any_model && name.size() <= 256) return name;
   return Error{ErrorCode::kNotFound,
                fmt::format("The model `{}` does not exist; this server has `{}`.",
-                           name.substr(0, 100), model.names.front()),
+                           name.substr(0, 100), fmt::join(model.names, "`, `")),
                "model"};
 }
 

@@ -6,6 +6,7 @@ import { Icon } from '../shared/icons';
 import { live, send, stopActive } from './generate';
 import type { Attachment } from './model';
 import { active, editing, say, serverState } from './store';
+import { isBusyElsewhere } from './tabs';
 import { t } from './texts';
 
 const MAX_FILE_BYTES = 2 << 20;
@@ -34,7 +35,8 @@ export function Composer() {
   const picker = useRef<HTMLInputElement>(null);
   const text = useSignal('');
   const isLive = live.value.has(active.value.id);
-  const canSend = (text.value.trim() !== '' || attached.value.length > 0) && !isLive && serverState.value === 'ready';
+  const isElsewhere = isBusyElsewhere(active.value.id);
+  const canSend = (text.value.trim() !== '' || attached.value.length > 0) && !isLive && !isElsewhere && serverState.value === 'ready';
 
   useEffect(() => {
     if (window.matchMedia('(hover: hover)').matches) field.current!.focus();
@@ -76,7 +78,7 @@ export function Composer() {
           ))}
         </ul>
       )}
-      <textarea id="composer" ref={field} rows={1} value={text.value} placeholder={t('placeholder')} aria-label={t('message')}
+      <textarea id="composer" ref={field} rows={1} value={text.value} placeholder={t(isElsewhere ? 'elsewhere' : 'placeholder')} aria-label={t('message')}
         onInput={event => { text.value = event.currentTarget.value; }} onKeyDown={onKeyDown}
         onPaste={event => {
           const files = event.clipboardData?.files;

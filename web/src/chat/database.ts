@@ -33,6 +33,7 @@ export async function loadConversations(): Promise<Conversation[]> {
   return all.sort((a, b) => b.updated - a.updated);
 }
 
+export const loadConversation = (id: string) => run<Conversation | undefined>('readonly', store => store.get(id));
 export const saveConversation = (conversation: Conversation) => run('readwrite', store => store.put(conversation));
 export const removeConversation = (id: string) => run('readwrite', store => store.delete(id));
 export const removeAll = () => run('readwrite', store => store.clear());

@@ -5,6 +5,7 @@ import { remember } from '../shared/browser_store';
 import { type Answer, type Attachment, chatMessages, type Conversation, newId, type Stats, titleOf, type UserMessage, withAnswer } from './model';
 import { active, changeAssistant, changeMessages, chosenModel, conversations, editing, enterActive, loadModels, saveUnfinished, serverState, UNFINISHED,
   type UnfinishedAnswer, update } from './store';
+import { isBusyElsewhere, onNewTab, tellBusy } from './tabs';
 import { t } from './texts';
 
 // An answer on its way.
@@ -21,7 +22,7 @@ export const live = signal<ReadonlyMap<string, Live>>(new Map());
 
 function setLive(conversationId: string, entry: Live | null): void {
   const next = new Map(live.value);
-  if (entry) next.set(conversationId, entry);
+  if (entry) { next.set(conversationId, entry); tellBusy([conversationId]); }
   else next.delete(conversationId);
   live.value = next;
 }
@@ -31,7 +32,11 @@ const unfinished = (): UnfinishedAnswer[] => [...live.value.values()].filter(({ 
   .map(({ conversationId, messageId, answer }) => ({ conversationId, messageId, answer: { ...answer, end: 'stopped' } }));
 
 // A page that crashes, or that a phone ends, says nothing before.
-setInterval(() => { for (const entry of unfinished()) saveUnfinished(entry); }, 1000);
+setInterval(() => {
+  for (const entry of unfinished()) saveUnfinished(entry);
+  tellBusy([...live.value.keys()]);
+}, 1000);
+onNewTab(() => tellBusy([...live.value.keys()]));
 
 // The database is too slow for a page that goes. Leaving also ends requests as if the server were gone.
 let isLeaving = false;
@@ -45,6 +50,7 @@ export const stopActive = (): void => live.value.get(active.value.id)?.stop();
 
 // Sends a message in the conversation shown.
 export function send(text: string, attachments: Attachment[]): void {
+  if (isBusyElsewhere(active.value.id)) return;
   const conversation = enterActive();
   const message: UserMessage = { id: newId(), role: 'user', text, attachments };
   if (conversation.messages.length === 0 && conversation.title === '') {
@@ -57,6 +63,7 @@ export function send(text: string, attachments: Attachment[]): void {
 // Replaces a message of the reader and what followed it.
 export function resend(message: UserMessage, text: string): void {
   const { id } = active.value;
+  if (isBusyElsewhere(id)) return;
   live.value.get(id)?.stop();
   editing.value = '';
   changeMessages(id, messages => [
@@ -73,7 +80,7 @@ function answerLast(id: string): void {
 // One more attempt at the last answer; the others stay and can be looked at.
 export function regenerate(messageId: string): void {
   const conversation = active.value;
-  if (conversation.messages.at(-1)?.id !== messageId || live.value.has(conversation.id)) return;
+  if (conversation.messages.at(-1)?.id !== messageId || live.value.has(conversation.id) || isBusyElsewhere(conversation.id)) return;
   void generate(conversation.id, messageId);
 }
 
@@ -94,10 +101,12 @@ function requestBody(conversation: Conversation, messageId: string, model: strin
 function statsOf(usage: NonNullable<Chunk['usage']>, started: number, firstAt: number): Stats {
   const now = performance.now();
   const output = usage.completion_tokens;
-  const decodeS = firstAt > 0 ? (now - firstAt) / 1000 : 0;
+  // Of an answer that comes in one piece, only the whole time says anything.
+  const decodeMs = firstAt > 0 ? now - firstAt : 0;
+  const perMs = decodeMs >= 50 ? (output - 1) / decodeMs : output / (now - started);
   return {
     promptTokens: usage.prompt_tokens, cachedTokens: usage.prompt_tokens_details?.cached_tokens ?? 0,
-    outputTokens: output, tokensPerSecond: output > 1 && decodeS > 0 ? (output - 1) / decodeS : 0,
+    outputTokens: output, tokensPerSecond: 1000 * perMs,
     firstTokenMs: (firstAt || now) - started, totalMs: now - started };
 }
 
@@ -161,7 +170,9 @@ async function stream(conversation: Conversation, messageId: string, answer: Ans
 }
 
 function explain(error: unknown): string {
+  // What a browser calls a connection that broke differs: it is always a TypeError.
+  if (error instanceof TypeError) return t('broken');
   if (!(error instanceof ApiError)) return String(error);
   if (error.status === 429 && error.retryAfterS !== null) return t('busy', { s: error.retryAfterS });
-  return error.status === 0 ? t('unreachable') : error.message;
+  return error.status === 0 ? t('not_sent') : error.message;
 }

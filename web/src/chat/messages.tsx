@@ -9,6 +9,7 @@ import { type Live, live, regenerate, resend } from './generate';
 import { type Block, markdownBlocks, splitThinking } from './markdown';
 import type { Answer, AssistantMessage, Message, UserMessage } from './model';
 import { active, changeAssistant, editing } from './store';
+import { isBusyElsewhere } from './tabs';
 import { t } from './texts';
 
 class BlockView extends Component<{ block: Block }> {
@@ -92,7 +93,7 @@ function AssistantView({ message, isLast }: { message: AssistantMessage; isLast:
             </div>
           )}
           {answer.end === 'length' && <p class="remark">{t('cut')}</p>}
-          {answer.end === 'stopped' && <p class="remark">{t('stopped')}</p>}
+          {answer.end === 'stopped' && <p class="remark">{t(isLast && isBusyElsewhere(active.value.id) ? 'elsewhere' : 'stopped')}</p>}
         </>
       )}
       {!isLive && (

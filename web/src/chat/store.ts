@@ -2,8 +2,9 @@
 import { batch, computed, effect, signal } from '@preact/signals';
 import { ApiError, getJson, keyWanted } from '../shared/api';
 import { remember, remembered } from '../shared/browser_store';
-import { loadConversations, removeConversation, saveConversation } from './database';
+import { loadConversation, loadConversations, removeConversation, saveConversation } from './database';
 import { type Answer, type AssistantMessage, cleanSettings, type Conversation, type Message, newConversation, type Settings, withAnswer } from './model';
+import { onChanged, tellChanged } from './tabs';
 import { t } from './texts';
 
 export const conversations = signal<Conversation[]>([]);
@@ -56,8 +57,17 @@ export function update(id: string, change: (conversation: Conversation) => Conve
 
 export function save(id: string): void {
   const conversation = conversations.value.find(known => known.id === id);
-  if (conversation) saveConversation(conversation).catch(() => say(t('storage_failed')));
+  if (conversation) saveConversation(conversation).then(() => tellChanged(id), () => say(t('storage_failed')));
 }
+
+// What another tab has made of a conversation, or that it is gone.
+async function takeOver(id: string): Promise<void> {
+  const stored = await loadConversation(id);
+  const others = conversations.value.filter(known => known.id !== id);
+  if (stored) conversations.value = [stored, ...others].sort((a, b) => b.updated - a.updated);
+  else if (others.length < conversations.value.length) conversations.value = others;
+}
+onChanged(id => { takeOver(id).catch(() => { /* no database: tabs know nothing of each other */ }); });
 
 // An answer that had not ended when it was last heard of.
 export interface UnfinishedAnswer {
@@ -140,7 +150,7 @@ export function show(id: string): void {
 
 export function remove(id: string): void {
   conversations.value = conversations.value.filter(known => known.id !== id);
-  removeConversation(id).catch(() => {});
+  removeConversation(id).then(() => tellChanged(id), () => {});
   if (activeId.value === id) startNew();
 }
 
